@@ -1,0 +1,301 @@
+"""From the broker into the store: read, judge, commit, and only then acknowledge.
+
+A batch is what the socket returned. While the disk refuses, nothing is acknowledged and nothing more is read, so memory
+stays bounded and the broker and the outboxes hold the facts.
+
+The broker's session is kept (``clean_start`` false), so that what came while we were away is here at once; correctness
+does not rest on it, since outboxes send again whatever no watermark covers. After a protocol error the session is
+dropped: a packet that cannot be read would otherwise come back for ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import ssl
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TypeVar, assert_never
+from urllib.parse import urlsplit
+
+from gateway.letters import Desk, Message
+from gateway.meters import Meters
+from gateway.mqtt import Came, Connected, Subscribed, Wire
+from gateway.store.port import Letter, Outcome, Store
+from mocban import log, topics
+from mocban.clock import Clock
+from mocban.errors import PeerUnreachable, RemoteProtocolError, StorageError
+from mocban.health import Health
+from mocban.identity import Identity
+from mocban.ids import jitter, new_id
+
+BACKOFF = (0.1, 5.0)
+"""First and longest pause before the broker, or the disk, is tried again, in seconds."""
+HANDSHAKE = 8.0
+"""Seconds from connecting until the canary must have come back."""
+_READ = 65536
+_log = log.get("gateway.ingest")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """Where to, who as, how much at once."""
+
+    url: str
+    identity: Identity
+    batch: int = 200
+    keep_alive: int = 20
+
+
+class Stopped(Exception):
+    """We are told to end."""
+
+
+class Ingest:
+    """Keeps one connection to the broker and stores what it brings."""
+
+    def __init__(
+        self, orders: Orders, store: Store, desk: Desk, clock: Clock, health: Health, meters: Meters,
+        on_change: Callable[[], None] = lambda: None,
+    ) -> None:  # fmt: skip
+        self._orders = orders
+        self._store = store
+        self._desk = desk
+        self._clock = clock
+        self._health = health
+        self._meters = meters
+        self._on_change = on_change
+        self._owed: dict[tuple[str, str], int] = {}  # (device, epoch) -> watermark not yet told
+        self._clean = False
+        self.ready = asyncio.Event()
+        health.check("store", True)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Connect, ingest, connect again, until ``stop``; on return nobody writes any more."""
+        thread = ThreadPoolExecutor(1, thread_name_prefix="gateway-store")
+        pause = BACKOFF[0]
+        try:
+            while not stop.is_set():
+                try:
+                    await self._connection(stop, thread)
+                except Stopped:
+                    break
+                except (OSError, PeerUnreachable, RemoteProtocolError) as error:
+                    pause = BACKOFF[0] if self.ready.is_set() else min(pause * 2, BACKOFF[1])
+                    self._down(error)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), jitter(pause))
+        finally:
+            self.ready.clear()
+            self._meters.connected.set(0)
+            await asyncio.to_thread(thread.shutdown)
+
+    def _down(self, error: Exception) -> None:
+        self._clean = isinstance(error, RemoteProtocolError)
+        self.ready.clear()
+        self._meters.connected.set(0)
+        why = _why(error)
+        self._health.check("broker", False, f"no broker: {why}")
+        self._on_change()
+        _log.warning("broker.lost", why=why)
+
+    async def _connection(self, stop: asyncio.Event, thread: ThreadPoolExecutor) -> None:
+        url = urlsplit(self._orders.url)
+        tls = ssl.create_default_context() if url.scheme == "mqtts" else None
+        port = url.port or (8883 if tls else 1883)
+        async with asyncio.timeout(HANDSHAKE):
+            connecting = asyncio.open_connection(url.hostname, port, ssl=tls)
+            reader, writer = await _unless(stop, connecting)
+        line = _Line(self, reader, writer, stop, thread)
+        try:
+            await line.work()
+        finally:
+            writer.close()
+            with suppress(OSError):
+                async with asyncio.timeout(0.2):
+                    await writer.wait_closed()
+
+
+class _Line:
+    """One connection."""
+
+    def __init__(
+        self, ingest: Ingest, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, stop: asyncio.Event,
+        thread: ThreadPoolExecutor,
+    ) -> None:  # fmt: skip
+        self._in = ingest
+        self._reader = reader
+        self._writer = writer
+        self._stop = stop
+        self._thread = thread
+        orders = ingest._orders
+        # Of every tenant: a device set up for a foreign one shall be seen among the dead letters, not be silent.
+        filters = (topics.every("+", "evt"), topics.every("+", "state"))
+        self._wire = Wire(
+            orders.identity.client_id, filters, keep_alive=orders.keep_alive, window=orders.batch
+        )
+        self._canary = (orders.identity.topic("evt", "canary"), new_id().encode())
+        self._loop = asyncio.get_running_loop()
+        self._heard = self._pinged = self._loop.time()
+
+    async def work(self) -> None:
+        """Handshake, then store and acknowledge until something ends it."""
+        self._writer.write(self._wire.connect(clean=self._in._clean))
+        deadline = self._loop.time() + HANDSHAKE
+        while True:
+            try:
+                data = await self._read()
+            except Stopped:
+                self._writer.write(self._wire.disconnect())
+                raise
+            for messages, packet_ids in self._batches(data):
+                await self._take(messages, packet_ids)
+            self._pay()
+            async with asyncio.timeout(self._wire.keep_alive):
+                await self._writer.drain()
+            if not self._in.ready.is_set() and self._loop.time() > deadline:
+                raise PeerUnreachable(
+                    "what we publish does not come back", "look at the broker's access list"
+                )
+
+    async def _read(self) -> bytes:
+        """The next bytes; pings while there are none. PeerUnreachable if the broker is silent or gone."""
+        reading = asyncio.ensure_future(self._reader.read(_READ))
+        stopping = asyncio.ensure_future(self._stop.wait())
+        try:
+            while not self._stop.is_set():
+                every = self._wire.keep_alive / 2 if self._in.ready.is_set() else HANDSHAKE
+                await asyncio.wait(
+                    {reading, stopping}, timeout=every, return_when=asyncio.FIRST_COMPLETED
+                )
+                if reading.done():
+                    data = reading.result()
+                    if not data:
+                        raise PeerUnreachable("the broker closed the connection")
+                    self._heard = self._loop.time()
+                    return data
+                if (
+                    not self._in.ready.is_set()
+                    or self._loop.time() - self._heard > 1.5 * self._wire.keep_alive
+                ):
+                    raise PeerUnreachable("the broker is silent")
+                self._ping()
+            raise Stopped
+        finally:
+            for task in (reading, stopping):
+                task.cancel()
+            await asyncio.gather(reading, stopping, return_exceptions=True)
+
+    def _ping(self) -> None:
+        self._pinged = self._loop.time()
+        self._writer.write(self._wire.ping())
+
+    def _batches(self, data: bytes) -> list[tuple[list[Message], list[int]]]:
+        """What ``data`` brought, in batches within the bound; handshake and canary are dealt with on the way."""
+        batches: list[tuple[list[Message], list[int]]] = [([], [])]
+        for happening in self._wire.feed(data):
+            match happening:
+                case Connected():
+                    self._writer.write(self._wire.subscribe())
+                case Subscribed():
+                    self._writer.write(self._wire.publish(*self._canary))
+                case Came(message, packet_id):
+                    if len(batches[-1][1]) >= self._in._orders.batch:
+                        batches.append(([], []))
+                    batches[-1][1].append(packet_id)
+                    if message.topic != self._canary[0]:
+                        batches[-1][0].append(message)
+                    elif message.payload == self._canary[1]:
+                        self._ready()
+                case _:
+                    assert_never(happening)
+        return batches if batches[0][1] else []
+
+    def _ready(self) -> None:
+        self._in.ready.set()
+        self._in._clean = False
+        self._in._meters.connections.inc()
+        self._in._meters.connected.set(1)
+        self._in._health.check("broker", True)
+        self._in._on_change()
+        _log.info("broker.ready")
+
+    async def _take(self, messages: Sequence[Message], packet_ids: Sequence[int]) -> None:
+        """Store one batch, then tell broker and devices."""
+        rx = self._in._clock.now()
+        letters = [letter for m in messages if (letter := self._in._desk.read(m, rx)) is not None]
+        if letters:
+            outcome = await self._store(letters)
+            for mark in outcome.watermarks:
+                self._in._owed[mark.device, mark.epoch] = mark.upto
+            for reason, times in outcome.dead.items():
+                _log.warning("letters.dead", reason=reason, times=times)
+            if outcome.changed:
+                self._in._on_change()
+        self._writer.write(self._wire.acknowledge(packet_ids))
+        self._pay()
+
+    async def _store(self, letters: Sequence[Letter]) -> Outcome:
+        """Append, again and again while the disk refuses; the line is kept alive meanwhile."""
+        ingest, pause = self._in, BACKOFF[0]
+        while True:
+            began = self._loop.time()
+            try:
+                outcome = await self._loop.run_in_executor(
+                    self._thread, ingest._store.append, letters
+                )
+            except StorageError as error:
+                ingest._meters.storage_failures.inc()
+                ingest._health.check("store", False, error.say)
+                ingest._on_change()
+                _log.error("store.failed", say=error.say, do=error.do)
+            else:
+                ingest._meters.batch.observe(len(letters))
+                ingest._meters.commit.observe(self._loop.time() - began)
+                ingest._health.check("store", True)
+                return outcome
+            if self._loop.time() - self._pinged > self._wire.keep_alive / 2:
+                self._ping()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), jitter(pause))
+            if self._stop.is_set():
+                raise Stopped
+            pause = min(pause * 2, BACKOFF[1])
+
+    def _pay(self) -> None:
+        """Tell devices how far they are stored, as far as the broker's window allows."""
+        owed, identity = self._in._owed, self._in._orders.identity
+        while owed and self._wire.room > 0:
+            (device, epoch), upto = next(iter(owed.items()))
+            del owed[device, epoch]
+            topic = topics.Topic(identity.tenant, device, "ack")
+            self._writer.write(
+                self._wire.publish(str(topic), json.dumps({"epoch": epoch, "upto": upto}).encode())
+            )
+
+
+def _why(error: Exception) -> str:
+    """A few words for a person."""
+    if isinstance(error, TimeoutError):
+        return "it does not answer in time"
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno).lower()
+    return str(error) or type(error).__name__
+
+
+async def _unless(stop: asyncio.Event, work: Awaitable[T]) -> T:
+    """The result of ``work``; Stopped as soon as ``stop`` is set."""
+    working, stopping = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise Stopped
+        return working.result()
+    finally:
+        for task in (working, stopping):
+            task.cancel()
+        await asyncio.gather(working, stopping, return_exceptions=True)

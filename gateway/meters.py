@@ -1,0 +1,103 @@
+"""The gateway's metrics. What the store knows is read from the store at each scrape, so that the page, the API and
+``/metrics`` cannot disagree and nothing is forgotten at a restart; the rest is counted here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from prometheus_client import (
+    REGISTRY,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from gateway.store.port import Readings, dead_by_reason
+
+_SAYS = {
+    "loans": "Loans told by kiosks",
+    "returns": "Returns told by kiosks",
+    "refused": "Items refused at kiosks",
+    "alarms": "Alarms of gates",
+    "people_in": "People who came in through gates",
+    "people_out": "People who left through gates",
+}
+
+
+class Meters:
+    """One registry of one gateway."""
+
+    def __init__(self, readings: Readings) -> None:
+        self.registry = CollectorRegistry()
+        self.batch = Histogram(
+            "mocban_gateway_batch_messages",
+            "Messages in one transaction",
+            buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500),
+            registry=self.registry,
+        )
+        self.commit = Histogram(
+            "mocban_gateway_commit_seconds",
+            "Time to store one batch durably",
+            buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5),
+            registry=self.registry,
+        )
+        self.storage_failures = Counter(
+            "mocban_gateway_storage_failures",
+            "Batches the disk refused; they are tried again",
+            registry=self.registry,
+        )
+        self.connections = Counter(
+            "mocban_gateway_connections",
+            "Connections to the broker that became ready",
+            registry=self.registry,
+        )
+        self.connected = Gauge(
+            "mocban_gateway_connected",
+            "1 while the canary has come back on this connection",
+            registry=self.registry,
+        )
+        self.registry.register(_Stored(readings))
+
+    def render(self) -> bytes:
+        """Prometheus text: ours, then the kernel's."""
+        return generate_latest(self.registry) + generate_latest(REGISTRY)
+
+
+class _Stored:
+    """Numbers the store knows."""
+
+    def __init__(self, readings: Readings) -> None:
+        self._readings = readings
+
+    def collect(self) -> Iterable[Metric]:
+        """Read the store; StorageError ends the scrape, which is then missing rather than wrong."""
+        tally = self._readings.tally()
+        yield CounterMetricFamily(
+            "mocban_gateway_facts", "Facts committed", value=tally.get("new", 0)
+        )
+        yield CounterMetricFamily(
+            "mocban_gateway_duplicates",
+            "Facts and dead letters that came again",
+            value=tally.get("duplicate", 0),
+        )
+        dead = CounterMetricFamily(
+            "mocban_gateway_dead", "Messages that cannot be facts", labels=["reason"]
+        )
+        for reason, amount in dead_by_reason(tally).items():
+            dead.add_metric([reason], amount)
+        yield dead
+        yield GaugeMetricFamily(
+            "mocban_gateway_watermark_lag",
+            "Missing below the highest seen, all epochs",
+            value=self._readings.lag(),
+        )
+        for measure, amount in self._readings.totals().items():
+            yield CounterMetricFamily(f"mocban_{measure}", _SAYS[measure], value=amount)
+
+    def describe(self) -> Iterable[Metric]:
+        """Names are only known at a scrape."""
+        return ()

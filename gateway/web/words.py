@@ -1,0 +1,146 @@
+"""A committed fact as a sentence for a librarian. Facts name items and devices, never readers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from gettext import NullTranslations
+from typing import Literal, assert_never, cast
+
+from gateway.store.port import StoredFact
+from mocban.errors import RemoteProtocolError
+from mocban.events import (
+    AnyFact,
+    DeviceChanged,
+    Envelope,
+    GateAlarmed,
+    ItemRefused,
+    LoanMade,
+    PeopleCounted,
+    ReturnMade,
+)
+
+Tone = Literal["loan", "return", "refused", "alarm", "people", "device"]
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One line of the list; ``note`` is what a person should know or do."""
+
+    tone: Tone
+    text: str
+    note: str = ""
+
+
+def N_(text: str) -> str:  # noqa: N802  gettext's own name for "translate later"
+    """Mark ``text`` for the catalog."""
+    return text
+
+
+REASONS = {
+    "on-hold": N_("on hold for another reader"),
+    "on-loan": N_("on loan to another reader"),
+    "loan-limit": N_("loan limit reached"),
+    "not-for-loan": N_("for use in the library only"),
+    "card-unknown": N_("card not found"),
+    "card-blocked": N_("card blocked"),
+    "item-unknown": N_("not in the catalogue"),
+    "fee-block": N_("open fees"),
+    "denied": N_("refused by the library system"),
+    "set-incomplete": N_("a part of the set is missing"),
+    "twice": N_("two books carry this number"),
+    "blank": N_("the chip is empty"),
+    "foreign": N_("belongs to another library"),
+    "damaged": N_("the chip cannot be read"),
+    "tag-failed": N_("the chip could not be written"),
+    "ils-silent": N_("the library system did not answer"),
+}
+"""Refusal codes of the kiosk."""
+
+PARTS = {
+    "reader": N_("Reader pad"),
+    "pad": N_("Reader pad"),
+    "gate": N_("Gate reader"),
+    "ils": N_("Library system"),
+    "bus": N_("Connection to the gateway"),
+}
+"""Parts a device may report on."""
+
+DEAD = {
+    "bad-envelope": N_("Not a fact of ours: unreadable, or made by other software."),
+    "bad-data": N_("A fact with wrong content: bring the device's software to this release."),
+    "unknown-kind": N_("A kind or version this gateway does not know: update the gateway."),
+    "too-long": N_("Longer than a fact may be: look at the device's software."),
+    "seq-reuse": N_(
+        "Two different facts with one number: perhaps a copied memory card. Look at this device."
+    ),
+    "id-reuse": N_("One happening told in two ways: look at the device's software."),
+    "foreign-topic": N_("Sent to an address that is not ours: check the device's tenant and name."),
+    "bad-state": N_("An unreadable report of a device about itself: look at its software."),
+}
+"""What a person should do about each reason of a dead letter."""
+
+
+def sentence(stored: StoredFact, texts: NullTranslations) -> Said:
+    """The fact in plain words; a kind this release does not know is named by its kind."""
+    try:
+        fact = Envelope.model_validate_json(stored.payload).fact()
+    except (RemoteProtocolError, ValueError):  # stored by a newer release
+        return Said("device", stored.kind)
+    return _say(cast(AnyFact, fact), texts)
+
+
+def last_words(kind: str, texts: NullTranslations) -> str:
+    """A device's last fact in two words."""
+    names = {
+        "loan-made": texts.gettext("loan"),
+        "return-made": texts.gettext("return"),
+        "item-refused": texts.gettext("refusal"),
+        "gate-alarmed": texts.gettext("alarm"),
+        "people-counted": texts.gettext("people counted"),
+        "device-changed": texts.gettext("device report"),
+    }
+    return names.get(kind, kind)
+
+
+def _say(fact: AnyFact, texts: NullTranslations) -> Said:
+    _ = texts.gettext
+    match fact:
+        case LoanMade():
+            note = _("its chip still has to be switched off") if fact.security == "pending" else ""
+            return Said("loan", _("Lent {item}").format(item=fact.item), note)
+        case ReturnMade():
+            note = _("its chip still has to be switched on") if fact.security == "pending" else ""
+            return Said("return", _("Took back {item}").format(item=fact.item), note)
+        case ItemRefused():
+            text = (
+                _("Did not lend {item}")
+                if fact.action == "borrow"
+                else _("Did not take back {item}")
+            )
+            return Said("refused", text.format(item=fact.item), _reason(fact.reason, texts))
+        case GateAlarmed():
+            return Said("alarm", *_alarm(fact, texts))
+        case PeopleCounted():
+            text = _("{entered} came in, {left} went out")
+            return Said("people", text.format(entered=fact.entered, left=fact.left))
+        case DeviceChanged():
+            part = _(PARTS[fact.part]) if fact.part in PARTS else fact.part
+            states = {
+                "ok": _("works again"),
+                "degraded": _("works with faults"),
+                "lost": _("does not answer"),
+            }
+            return Said("device", f"{part}: {states[fact.state]}")
+        case _:
+            assert_never(fact)
+
+
+def _alarm(fact: GateAlarmed, texts: NullTranslations) -> tuple[str, str]:
+    _ = texts.gettext
+    what = fact.item or (_("chip {uid}").format(uid=fact.uid) if fact.uid else _("an unknown item"))
+    way = {"in": _("carried in"), "out": _("carried out"), "unknown": ""}[fact.direction]
+    return _("Gate alarm: {what}").format(what=what), way
+
+
+def _reason(code: str, texts: NullTranslations) -> str:
+    return texts.gettext(REASONS[code]) if code in REASONS else code

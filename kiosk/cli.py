@@ -1,0 +1,114 @@
+"""``mocban kiosk``: run, gate, emulate."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import tomllib
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mocban.cli import ConfigOption, new_app, run_app, run_service
+
+app = new_app("Self-checkout kiosks and security gates.")
+emulate = new_app("Peers that speak the real bytes: for the demo, training and tests.")
+app.add_typer(emulate, name="emulate")
+
+WorldOption = Annotated[
+    Path, typer.Option("--world", help="The world's file; made from the demo seed if missing.")
+]
+LinkOption = Annotated[Path, typer.Option("--link", help="Path the tty appears at.")]
+HostOption = Annotated[str, typer.Option("--host", help="Address to listen on.")]
+
+
+@app.command()
+def run(config: ConfigOption = None) -> None:
+    """Run the kiosk: pad, library system, screen."""
+    from kiosk.app import main
+    from kiosk.settings import KioskSettings
+
+    run_app("kiosk", KioskSettings, main, config)
+
+
+@app.command()
+def gate(config: ConfigOption = None) -> None:
+    """Run one security gate."""
+    from kiosk.gates import main
+    from kiosk.settings import GateSettings
+
+    run_app("gate", GateSettings, main, config)
+
+
+@emulate.command()
+def ils(world: WorldOption, port: int = 6001, host: HostOption = "127.0.0.1") -> None:
+    """A library system that speaks SIP2."""
+    from kiosk.emulators.ils import main
+
+    run_service(lambda stop: main(_world(world), host, port, stop))
+
+
+@emulate.command()
+def pad(world: WorldOption, link: LinkOption) -> None:
+    """A FEIG reader pad on a pty."""
+    from kiosk.emulators.pad import main
+
+    run_service(lambda stop: main(_world(world), link, stop))
+
+
+@emulate.command("gate")
+def gate_reader(world: WorldOption, link: LinkOption) -> None:
+    """A FEIG gate reader on a pty."""
+    from kiosk.emulators.gate import main
+
+    run_service(lambda stop: main(_world(world), link, stop))
+
+
+@emulate.command()
+def line(
+    world: WorldOption,
+    forward: Annotated[
+        list[str], typer.Option("--forward", help="FROM:TO, two ports on loopback.")
+    ],
+) -> None:
+    """The branch's network line, which can be cut."""
+    from kiosk.emulators.line import main
+
+    pairs = [tuple(map(int, each.split(":"))) for each in forward]
+    ways = [("127.0.0.1", here, "127.0.0.1", there) for here, there in pairs]
+    run_service(lambda stop: main(_world(world), ways, stop))
+
+
+@emulate.command()
+def panel(
+    world: WorldOption,
+    port: int = 8090,
+    host: HostOption = "127.0.0.1",
+    kiosk_url: str = "",
+    gateway_url: str = "",
+) -> None:
+    """The world's control panel and HTTP API."""
+    from kiosk.emulators.panel import main
+
+    links = {"kiosk": kiosk_url, "gateway": gateway_url}
+
+    async def serve(stop: asyncio.Event) -> None:
+        await main(_world(world), host, port, stop, links)
+
+    run_service(serve)
+
+
+def _world(path: Path) -> Path:
+    """The world's file, made from the demo seed by whichever peer comes first."""
+    from kiosk.emulators.world import DEMO, World
+
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            new = Path(folder) / path.name
+            World.create(new, tomllib.loads(DEMO.read_text(encoding="utf-8"))).close()
+            with suppress(FileExistsError):  # another peer was quicker: its world is the one
+                path.hardlink_to(new)
+    return path

@@ -1,0 +1,117 @@
+"""What a gate has counted and told: numbers that never repeat, counts neither lost nor doubled by a crash.
+
+Number, counters and the untold fact are stored in one transaction; then the fact goes into the outbox, where its number
+makes telling it twice telling it once; then it is struck off here.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Protocol
+
+from kiosk.devices.base import People
+from mocban.errors import StorageError
+from mocban.events import Fact, GateAlarmed, PassageFact, PeopleCounted
+from mocban.migrate import open_db
+
+MOST = 100_000
+"""A difference above this is no crowd but a fault of the counter; it is not told."""
+
+_KINDS: dict[str, type[PassageFact]] = {
+    kind.__name__: kind for kind in (GateAlarmed, PeopleCounted)
+}
+
+
+class Facts(Protocol):
+    """Where facts are told; ``mocban.outbox.Outbox`` is one."""
+
+    def put(self, fact: Fact) -> bool:
+        """Store it durably; False if it was told before."""
+        ...
+
+
+class Ledger:
+    """The ledger in ``path``, a database it may share. Methods raise StorageError when the disk refuses."""
+
+    def __init__(self, path: Path, facts: Facts) -> None:
+        self._path = path
+        self._facts = facts
+        self._untold = True  # maybe, from before
+        self._db = open_db(path, "gate", "kiosk.gate")
+        self._db.execute("INSERT OR IGNORE INTO gate_self (one, next) VALUES (1, 1)")
+
+    def alarmed(self, item: str, uid: str, direction: str) -> None:
+        """Record that the gate cried for this tag."""
+        self._record({"item": item, "uid": uid, "direction": direction}, GateAlarmed, None)
+
+    def counted(self, now: People) -> None:
+        """Record that the gate's counters read ``now``. The first reading ever is where counting begins."""
+        try:
+            before = self._db.execute('SELECT entered, "left" FROM gate_self').fetchone()
+        except sqlite3.Error as error:
+            raise self._refused(error) from error
+        if before == (now.entered, now.left):
+            return
+        came = self._since(before[0], now.entered)
+        went = self._since(before[1], now.left)
+        self._record({"entered": came, "left": went}, PeopleCounted, now)
+
+    def settle(self) -> None:
+        """Tell everything recorded and not told yet, also what a crash or a full disk left."""
+        if not self._untold:
+            return
+        try:
+            rows = self._db.execute(
+                "SELECT passage, kind, body FROM gate_untold ORDER BY passage"
+            ).fetchall()
+            for passage, kind, body in rows:
+                self._facts.put(_KINDS[kind].model_validate_json(body))
+                self._db.execute("DELETE FROM gate_untold WHERE passage = ?", (passage,))
+            self._untold = False
+        except (sqlite3.Error, KeyError, ValueError) as error:
+            raise self._refused(error) from error
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    @staticmethod
+    def _since(before: int | None, now: int) -> int:
+        """How many since; a counter that went back was reset and counts from 0."""
+        if before is None:
+            return 0
+        more = now - before if now >= before else now
+        return more if more <= MOST else 0
+
+    def _record(
+        self, body: dict[str, str | int], kind: type[PassageFact], people: People | None
+    ) -> None:
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            number = int(self._db.execute("SELECT next FROM gate_self").fetchone()[0])
+            if people is not None:
+                self._db.execute(
+                    'UPDATE gate_self SET entered = ?, "left" = ?', (people.entered, people.left)
+                )
+            if people is None or body["entered"] or body["left"]:
+                fact = kind.model_validate({"passage": number, **body})
+                self._db.execute("UPDATE gate_self SET next = ?", (number + 1,))
+                self._db.execute(
+                    "INSERT INTO gate_untold VALUES (?, ?, ?)",
+                    (number, kind.__name__, fact.model_dump_json()),
+                )
+            self._db.execute("COMMIT")
+        except BaseException as error:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            if isinstance(error, sqlite3.Error):
+                raise self._refused(error) from error
+            raise
+        self._untold = True
+
+    def _refused(self, error: Exception) -> StorageError:
+        return StorageError(
+            f"{self._path}: the gate's ledger cannot be used: {error}",
+            "free space on the disk, or check it",
+        )

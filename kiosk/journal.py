@@ -1,0 +1,122 @@
+"""What happened, on disk before anything is done about it. The journal keeps events only; the state is their fold.
+
+It is compacted to one ``Rested`` row whenever the kiosk comes to rest, so it stays small and holds no card longer than
+a transaction needs it: freed pages are overwritten (secure_delete) and the write-ahead log is cut off. Until then cards
+stand in it unsealed; sealing them with a key per visit comes with the next issue.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from kiosk.session.events import Event, Rested, type_names
+from kiosk.session.state import Visit
+from kiosk.session.step import step
+from mocban.errors import StorageError
+from mocban.migrate import open_db
+
+_KINDS = {kind.__name__: kind for kind in type_names}
+
+
+class Journal:
+    """The journal in ``path``, a database it may share. Methods raise StorageError when the disk refuses."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._db = open_db(path, "journal", "kiosk")
+        self._uncut = True  # the write-ahead log may still hold pages that were overwritten
+        try:
+            self._db.execute("PRAGMA secure_delete=ON").fetchall()
+            self.rows = int(self._db.execute("SELECT count(*) FROM journal").fetchone()[0])
+        except sqlite3.Error as error:
+            self._db.close()
+            raise self._refused(error) from error
+
+    def append(self, event: Event) -> None:
+        """Store ``event`` durably."""
+        try:
+            self._db.execute("INSERT INTO journal (kind, body) VALUES (?, ?)", _encode(event))
+        except sqlite3.Error as error:
+            raise self._refused(error) from error
+        self.rows += 1
+
+    def replay(self) -> Visit:
+        """The state after everything stored. StorageError for a row that cannot be read: nothing is guessed."""
+        visit = Visit()
+        try:
+            for no, kind, body in self._db.execute(
+                "SELECT no, kind, body FROM journal ORDER BY no"
+            ):
+                visit, _ = step(visit, self._decode(no, kind, body))
+        except sqlite3.Error as error:
+            raise self._refused(error) from error
+        return visit
+
+    def compact(self, rested: Rested) -> None:
+        """Put the state as it stands in place of everything before, and leave no trace of that."""
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.execute("DELETE FROM journal")
+            self._db.execute("INSERT INTO journal (kind, body) VALUES (?, ?)", _encode(rested))
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise self._refused(error) from error
+        self.rows = 1
+        self._uncut = True
+        self.cut()
+
+    def cut(self) -> bool:
+        """Cut the write-ahead log off, if that is due; False while a reader of the file stands in the way."""
+        if self._uncut:
+            try:
+                # Somebody who reads this file must not hold up the kiosk; it is tried again.
+                self._db.execute("PRAGMA busy_timeout=20").fetchall()
+                busy = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+                self._db.execute("PRAGMA busy_timeout=5000").fetchall()
+            except sqlite3.Error as error:
+                raise self._refused(error) from error
+            self._uncut = bool(busy)
+        return not self._uncut
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def _decode(self, no: int, kind: str, body: str) -> Event:
+        if kind not in _KINDS:
+            raise StorageError(
+                f"{self._path}: row {no} of the journal is of the unknown kind {kind[:40]!r}",
+                "install the release that wrote it again, let it finish, then upgrade",
+            )
+        try:
+            event: Event = _adapter(kind).validate_json(body)
+        except ValidationError as error:
+            where = ".".join(map(str, error.errors(include_input=False)[0]["loc"]))[:60]
+            raise StorageError(
+                f"{self._path}: row {no} of the journal ({kind}) cannot be read: {where or 'no JSON'}",
+                "check the disk; then move the file away, start again, and settle open loans at the desk",
+            ) from None  # the cause would quote the row, which may hold a card
+        return event
+
+    def _refused(self, error: sqlite3.Error) -> StorageError:
+        return StorageError(
+            f"{self._path}: the journal cannot be used: {error}",
+            "free space on the disk, or check it",
+        )
+
+
+def _encode(event: Event) -> tuple[str, str]:
+    kind = type(event).__name__
+    return kind, _adapter(kind).dump_json(event, exclude_defaults=True).decode()
+
+
+@cache
+def _adapter(kind: str) -> TypeAdapter[Any]:
+    return TypeAdapter(_KINDS[kind])

@@ -1,0 +1,329 @@
+"""The one loop: an event goes into the journal, then into ``step``; what is due is done and comes back as an event."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import dataclass
+
+from kiosk.devices.base import Tag
+from kiosk.inventory import Inventory, Rounds
+from kiosk.journal import Journal
+from kiosk.perform import World, failed, perform
+from kiosk.session.effects import Effect, Secure, Tell, Unsecure
+from kiosk.session.events import Event, Expired, IlsBack, IlsUnsure, Rested, Tapped, Woke
+from kiosk.session.state import Mode, Rules, Visit
+from kiosk.session.step import resting, step
+from kiosk.settings import KioskSettings
+from mocban import log
+from mocban.errors import MocbanError, StorageError
+from mocban.events import DeviceChanged
+from mocban.health import Health
+from mocban.ids import jitter, new_id
+
+ROWS_MAX = 1000
+"""Rows of the journal before it is compacted even while somebody is at the kiosk."""
+PATIENCE = 10.0
+"""Seconds a tag write waits for a lost pad."""
+AGAIN = (0.5, 15.0)
+"""First and longest pause before an unanswered question is asked again on a line that is up, seconds."""
+UNHEARD = 15.0
+"""Seconds after the start when a library system that never answered is told as lost."""
+RETRY = (0.2, 5.0)
+"""First and longest pause before the disk is tried again, seconds."""
+
+_log = log.get("kiosk.runner")
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How the kiosk itself is. ``ready``: everything it needs has come up since it started, and the disk works."""
+
+    reader_ok: bool = False
+    ils_ok: bool = False
+    ready: bool = False
+
+
+class Runner:
+    """Owns the visit. The screen reads ``visit`` and ``status``, taps, and waits for ``changes``."""
+
+    def __init__(
+        self, settings: KioskSettings, journal: Journal, world: World, health: Health
+    ) -> None:
+        self._settings = settings
+        self._journal = journal
+        self._world = world
+        self._clock = world.clock
+        self._health = health
+        self.visit = Visit()
+        self.status = Status()
+        self._pad_turn = asyncio.Lock()
+        self._ils_turn = asyncio.Lock()
+        self._tell_turn = asyncio.Lock()
+        self._inventory = Inventory(world.pad, self._pad_turn)
+        self._rounds = Rounds()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._replayed = False
+        self._stop = asyncio.Event()
+        self._told: dict[str, bool] = {}  # devices as last told
+        self._wake = asyncio.Event()
+        self._limit: tuple[float, asyncio.TimerHandle] | None = None
+        self._silences = 0
+        self._asking: asyncio.TimerHandle | None = None
+        self._unheard: asyncio.TimerHandle | None = None
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Take up where the journal ends, then go on until ``stop``. StorageError if the journal cannot be read."""
+        self._stop = stop
+        self.visit = self._journal.replay()
+        self._replayed = True
+        rules = Rules(self._settings.tag_tries, self._settings.idle_seconds)
+        self.feed(Woke(self._clock.now(), rules))
+        self._health.check("journal", ok=True)
+        self._say()
+        self._unheard = asyncio.get_running_loop().call_later(UNHEARD, self._never_heard)
+        watch = asyncio.create_task(self._inventory.run(self, stop))
+        stopped = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait({watch, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await (
+                self._end()
+            )  # before the pad is closed: a write cut off by us says nothing about its tag
+            watch.cancel()
+            stopped.cancel()
+            ends = await asyncio.gather(watch, stopped, return_exceptions=True)
+        for end in ends:
+            if isinstance(end, Exception):
+                raise end
+
+    def feed(self, event: Event) -> None:
+        """Journal, then step, then begin what is due. StorageError: the event is not on disk and nothing happened."""
+        try:
+            self._journal.append(event)
+        except StorageError:
+            self._disk(ok=False)
+            raise
+        self._disk(ok=True)
+        before = self.visit
+        self.visit, effects = step(before, event)
+        if not isinstance(event, Rested | Woke):
+            _log.info(
+                "event",
+                kind=type(event).__name__,
+                visit=getattr(event, "visit", ""),
+                mode=str(self.visit.mode),
+            )
+        for effect in effects:
+            self._begin(effect)
+        if isinstance(event, IlsUnsure):
+            self._ask_again()
+        self._compact(before, event)
+        if self.visit != before:
+            self._time(before)
+            self._wake_all()
+
+    async def tap(self, action: str, value: str = "") -> None:
+        """A person touched the screen; a disk that takes no events takes no taps."""
+        self._try(Tapped(self._clock.now(), action, value, new_id()))
+
+    async def changes(self) -> AsyncIterator[None]:
+        """Yields at once, then after every change of ``visit`` or ``status``."""
+        while True:
+            wake = self._wake
+            yield
+            await wake.wait()
+
+    def lies(self, tags: list[Tag]) -> None:
+        """One round of the pad. What could not be stored will be seen again."""
+        known = frozenset(one.uid for one in self.visit.pad)
+        for change in self._rounds.compare(tags, known, self._clock.now()):
+            self._try(change)
+
+    def reader(self, *, ok: bool, why: str = "") -> None:
+        """The pad came up or was lost."""
+        self._device("reader", ok=ok, why=why)
+
+    def ils(self, *, ok: bool) -> None:
+        """The library system answers, or does not; if it does, what waits for it is due again."""
+        self._device("ils", ok=ok, why="" if ok else "the library system does not answer")
+        if ok:
+            self._silences = 0
+            self._ils_back()
+
+    # Effects
+
+    def _begin(self, effect: Effect) -> None:
+        task = asyncio.get_running_loop().create_task(self._do(effect))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _do(self, effect: Effect) -> None:
+        """One effect, in its turn, and its event. No failure gets out."""
+        if isinstance(effect, Secure | Unsecure):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(PATIENCE):
+                    await self._inventory.up.wait()
+            async with self._pad_turn:
+                event = await self._outcome(effect)
+        else:
+            async with self._tell_turn if isinstance(effect, Tell) else self._ils_turn:
+                event = await self._outcome(effect)
+        pause = RETRY[0]
+        while event is not None:  # what was done must not be forgotten for want of room on the disk
+            if self._try(event):
+                return
+            await asyncio.sleep(jitter(pause))
+            pause = min(pause * 2, RETRY[1])
+
+    async def _outcome(self, effect: Effect) -> Event | None:
+        pause = RETRY[0]
+        while True:
+            try:
+                event = await perform(effect, self._world)
+            except StorageError as error:
+                self._disk(ok=False)
+                _log.error("tell.failed", say=error.say)
+            except Exception as error:  # noqa: BLE001  a bug of ours must not leave a line without an outcome
+                say = error.say if isinstance(error, MocbanError) else type(error).__name__
+                _log.error("effect.failed", effect=type(effect).__name__, why=say)
+                event = failed(effect, error, self._clock.now())
+                if event is not None or not isinstance(effect, Tell):
+                    return event
+            else:
+                return event
+            await asyncio.sleep(jitter(pause))
+            pause = min(pause * 2, RETRY[1])
+
+    def _try(self, event: Event) -> bool:
+        """Feed; False if the disk refused, or what it holds is not known yet."""
+        if not self._replayed:
+            return False
+        try:
+            self.feed(event)
+        except StorageError as error:
+            _log.error("journal.failed", say=error.say)
+            return False
+        return True
+
+    # The library system
+
+    def _ask_again(self) -> None:
+        """No answer came on a line that is up: ask what became of it, in a while."""
+        if self._asking is None:
+            pause = min(AGAIN[0] * 2**self._silences, AGAIN[1])
+            self._silences = min(self._silences + 1, 10)
+            self._asking = asyncio.get_running_loop().call_later(
+                pause / 2 + jitter(pause / 2), self._ils_back
+            )
+
+    def _never_heard(self) -> None:
+        if "ils" not in self._told:
+            self.ils(ok=False)
+
+    def _ils_back(self) -> None:
+        if self._asking is not None:
+            self._asking.cancel()
+            self._asking = None
+        waits = any(line.waiting for one in (self.visit, *self.visit.old) for line in one.lines)
+        if self.status.ils_ok and (waits or self.visit.notice == "ils-silent"):
+            self._try(IlsBack(self._clock.now()))
+
+    # Time
+
+    def _time(self, before: Visit) -> None:
+        """Start the clock of the screen anew whenever there was a sign of life."""
+        if (before.mode, before.touched, before.lang) == (
+            self.visit.mode,
+            self.visit.touched,
+            self.visit.lang,
+        ):
+            return
+        if self._limit is not None:
+            self._limit[1].cancel()
+            self._limit = None
+        seconds = self._patience()
+        if seconds is not None:
+            self._await(self._clock.mono() + seconds, seconds)
+
+    def _patience(self) -> float | None:
+        match self.visit.mode:
+            case Mode.DONE:
+                return self._settings.thanks_seconds
+            case Mode.IDLE:  # a language that was chosen and left
+                return self._settings.idle_seconds if self.visit.lang != Visit().lang else None
+            case _:
+                return self._settings.idle_seconds
+
+    def _await(self, deadline: float, seconds: float) -> None:
+        self._limit = (deadline, asyncio.get_running_loop().call_later(seconds, self._expire))
+
+    def _expire(self) -> None:
+        if self._limit is None:
+            return
+        deadline = self._limit[0]
+        left = deadline - self._clock.mono()
+        if left > 0 or not self._try(Expired(self._clock.now())):
+            self._await(deadline, max(left, RETRY[0]))
+
+    # Condition
+
+    def _device(self, part: str, *, ok: bool, why: str) -> None:
+        if self._stop.is_set():  # it was not lost, we are leaving
+            return
+        self._health.check(part, ok, why)
+        if self._told.get(part) != ok:
+            self._told[part] = ok
+            code = "" if ok else "unreachable"
+            fact = DeviceChanged(
+                part=part, state="ok" if ok else "lost", code=code, at=self._clock.now()
+            )
+            try:
+                self._world.facts.put(fact)
+            except StorageError as error:
+                _log.error("tell.failed", say=error.say)
+            (_log.info if ok else _log.warning)("device", part=part, ok=ok, why=why)
+        self._say()
+
+    def _disk(self, *, ok: bool) -> None:
+        self._health.check("journal", ok, "" if ok else "the disk takes no events")
+        if ok != self._told.get("disk", True):
+            self._told["disk"] = ok
+            self._say()
+
+    def _say(self) -> None:
+        well = self._told.get("disk", True)
+        now = Status(
+            self._told.get("reader", False),
+            self._told.get("ils", False),
+            self._health.ready and well,
+        )
+        if now != self.status:
+            self.status = now
+            self._wake_all()
+
+    def _wake_all(self) -> None:
+        old, self._wake = self._wake, asyncio.Event()
+        old.set()
+
+    def _compact(self, before: Visit, event: Event) -> None:
+        """At rest nothing of the ended visits may stay on the disk."""
+        came_to_rest = resting(self.visit) and (
+            not resting(before) or len(self.visit.old) < len(before.old) or isinstance(event, Woke)
+        )
+        try:
+            if came_to_rest or self._journal.rows > ROWS_MAX:
+                self._journal.compact(Rested(self._clock.now(), self.visit))
+            elif resting(self.visit):
+                self._journal.cut()
+        except StorageError as error:
+            _log.error("journal.failed", say=error.say)
+
+    async def _end(self) -> None:
+        for handle in (self._asking, self._unheard, self._limit[1] if self._limit else None):
+            if handle is not None:
+                handle.cancel()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)

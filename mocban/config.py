@@ -1,0 +1,157 @@
+"""Configuration: ``mocban.toml`` and ``conf.d/*.toml``, ``MOCBAN_<APP>__<KEY>``, credentials as files.
+
+One table per app; keys that several apps share stand above the tables. Unknown keys are errors.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Generic, TypeVar
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, Field, ValidationError, create_model
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from mocban.errors import ConfigError
+from mocban.identity import Identity
+
+DEFAULT = Path("/etc/mocban/mocban.toml")
+TABLES = frozenset({"kiosk", "gate", "gateway", "ops", "backup"})
+"""Tables of the apps; a process reads its own and leaves the others to their owners."""
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def check_mqtt(url: str) -> str:
+    """``url`` if it reads mqtt://host:port or mqtts://host:port; ValueError if not."""
+    parts = urlsplit(url)
+    if parts.scheme not in {"mqtt", "mqtts"} or not parts.hostname:
+        raise ValueError("an MQTT address reads mqtt://host:port or mqtts://host:port")
+    return url
+
+
+class Shared(BaseSettings):
+    """Keys above the tables, for every process of the box."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="MOCBAN_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        use_attribute_docstrings=True,
+    )
+
+    tenant: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")] = "demo"
+    """Whose installation this is: the second word of every topic."""
+    data_dir: Path = Path("/var/lib/mocban")
+    """Folder of the databases, one sub-folder per app."""
+    mqtt: Annotated[str, AfterValidator(check_mqtt)] = "mqtt://127.0.0.1:1883"
+    """The broker."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config(Generic[M]):
+    """What one process was told: the shared keys and its own table."""
+
+    name: str
+    tenant: str
+    data_dir: Path
+    mqtt: str
+    app: M
+
+    @property
+    def identity(self) -> Identity:
+        """Who this process is on the bus; its table's ``device`` speaks for it."""
+        return Identity(self.tenant, str(getattr(self.app, "device", self.name)), self.name)
+
+    @property
+    def database(self) -> Path:
+        """The app's one database, ``data_dir/<app>/<app>.db``."""
+        return self.data_dir / self.name / f"{self.name}.db"
+
+
+def load(app: str, model: type[M], path: Path | None = None) -> Config[M]:
+    """Read the configuration of ``app`` (table ``[app]`` as ``model``).
+
+    Environment over credentials over conf.d over the file. Without ``path``, $MOCBAN_CONFIG or /etc/mocban/mocban.toml;
+    the default file may be missing. ConfigError with one sentence for the first thing wrong.
+    """
+    named = path or (Path(os.environ["MOCBAN_CONFIG"]) if "MOCBAN_CONFIG" in os.environ else None)
+    layers = [_credentials(app), *reversed(_files(named))]
+
+    class Layered(Shared):
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,
+            file_secret_settings: PydanticBaseSettingsSource,
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            del init_settings, dotenv_settings, file_secret_settings
+            # A process leaves the tables of its neighbours to them.
+            mine = [
+                {k: v for k, v in layer.items() if k == app or k not in TABLES} for layer in layers
+            ]
+            return (env_settings, *(InitSettingsSource(settings_cls, layer) for layer in mine))
+
+    fields: dict[str, Any] = {app: (model, Field(default_factory=model))}
+    try:
+        read = create_model("Root", __base__=Layered, **fields)()
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        key = ".".join(map(str, first["loc"]))
+        where = named or DEFAULT
+        if first["type"] == "extra_forbidden":
+            raise ConfigError(
+                f"unknown key {key}", f"correct or remove it in {where} or the environment"
+            ) from None
+        raise ConfigError(
+            f"{key}: {first['msg']}", f"correct it in {where} or the environment"
+        ) from None
+    return Config(app, read.tenant, read.data_dir, read.mqtt, getattr(read, app))
+
+
+def _files(path: Path | None) -> list[dict[str, Any]]:
+    """The file and its ``conf.d`` neighbours, in the order they are read."""
+    main = path or DEFAULT
+    if path is not None and not main.is_file():
+        raise ConfigError(
+            f"there is no configuration file {main}", "name an existing file with --config"
+        )
+    files = [main] if main.is_file() else []
+    files += sorted((main.parent / "conf.d").glob("*.toml"))
+    return [_toml(file) for file in files]
+
+
+def _toml(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(
+            f"{file} cannot be read", "give the service's user the right to read it"
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file} is not valid TOML: {error}", "correct that line") from error
+
+
+def _credentials(app: str) -> dict[str, Any]:
+    """systemd credentials ``mocban_<app>__<key>[__<key>]``, as nested values."""
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    found: dict[str, Any] = {}
+    if folder:
+        for file in sorted(Path(folder).glob(f"mocban_{app}__*")):
+            *parents, leaf = file.name.removeprefix("mocban_").split("__")
+            table = found
+            for parent in parents:
+                table = table.setdefault(parent, {})
+            table[leaf] = file.read_text(encoding="utf-8").strip()
+    return found

@@ -1,0 +1,236 @@
+"""The journey: card, three books of which one is refused, a return, an armed book through the gate.
+
+On the way the broker is killed. It drives the world's API and the kiosk's screen as a person would, and then counts
+at every station.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import tempfile
+from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from mocban.demo.branch import Branch, Ports, get, get_json
+from mocban.errors import ConfigError, MocbanError, PeerUnreachable
+
+CARD = "the-1"
+BORROWED = ("lich-su", "de-men")
+ON_HOLD = "thoi-gian"
+RETURNED = "dat-rung"
+CARRIED = "sach-duc"
+STEP_WITHIN = 12.0  # seconds any one step may take
+
+
+async def play(
+    broker_kind: str = "auto", say: Callable[[str], None] = lambda _: None, keep: Path | None = None
+) -> dict[str, Any]:
+    """Play the journey on a branch of its own; the counts of every station, with ``ok`` if all agree.
+
+    ``keep``: an empty folder for its data and logs; without it they go away with the branch.
+    """
+    began = asyncio.get_running_loop().time()
+    if keep is not None and keep.exists() and any(keep.iterdir()):
+        raise ConfigError(
+            f"{keep} is not empty", "name a new folder: the journey counts from nothing"
+        )
+    with ExitStack() as stack:
+        folder = keep or stack.enter_context(tempfile.TemporaryDirectory(prefix="mocban-demo-"))
+        try:
+            async with Branch(Path(folder).absolute(), Ports.free(), broker_kind) as branch:
+                say(
+                    f"branch up ({branch.broker}) after {asyncio.get_running_loop().time() - began:.1f} s"
+                )
+                journey = Journey(branch, say)
+                await journey.walk()
+                result = await journey.count()
+        except MocbanError as error:
+            result = {"ok": False, "errors": [error.as_json()], "logs": _last_words(Path(folder))}
+    result["seconds"] = round(asyncio.get_running_loop().time() - began, 2)
+    return result
+
+
+class Journey:
+    """One reader's day at the branch."""
+
+    def __init__(self, branch: Branch, say: Callable[[str], None]) -> None:
+        self._branch = branch
+        self._say = say
+
+    async def walk(self) -> None:
+        """Everything that happens, step by step; each step waits for what a person would see."""
+        await self._world("card", tag=CARD)
+        await self._screen("borrow")
+        for tag in (*BORROWED, ON_HOLD):
+            await self._world("lay", tag=tag)
+        await self._counter("loans_in_ils", 1)
+        await self._branch.kill("broker")
+        self._say("broker killed in the middle of the visit")
+        await self._counter("tags_disarmed", len(BORROWED))
+        await self._screen("borrow", "row-refused")
+        await self._act("finish")
+        await self._screen("done")
+        self._say("two books lent, one refused, visit finished")
+        for tag in (CARD, *BORROWED, ON_HOLD):
+            await self._world("lift", tag=tag)
+        await self._branch.revive("broker")
+        self._say("broker started again")
+        await self._act("cancel")
+        await self._screen("welcome")
+        await self._act("return")
+        await self._world("lay", tag=RETURNED)
+        await self._counter("tags_armed", 1)
+        await self._act("finish")
+        self._say("one book returned")
+        await self._world("walk", tags=[CARRIED], direction="out")
+        await self._counter("siren_frames", 1)
+        self._say("one armed book carried through the gate: siren")
+
+    async def count(self) -> dict[str, Any]:
+        """The same story told by every station."""
+        await self._until("the gateway has everything that was told", self._settled)
+        counters = (await self._get(self._branch.world_url + "world"))["counters"]
+        facts = await self._facts()
+        shown = await self._shown()
+        result = {
+            "loans_in_ils": counters["loans_in_ils"],
+            "tags_disarmed": counters["tags_disarmed"],
+            "returns_in_ils": counters["returns_in_ils"],
+            "tags_armed": counters["tags_armed"],
+            "events_sent": await self._sent(),
+            "events_stored": len(facts),
+            "events_distinct": len({fact["id"] for fact in facts}),
+            "dashboard_loans": shown.get("loans", -1),
+            "alarms": shown.get("alarms", -1),
+            "siren_frames": counters["siren_frames"],
+        }
+        kinds = [fact["kind"] for fact in facts]
+        lent, back = len(BORROWED), 1
+        result["ok"] = (
+            result["loans_in_ils"] == result["tags_disarmed"] == result["dashboard_loans"] == lent
+            and kinds.count("loan-made") == lent
+            and result["returns_in_ils"]
+            == result["tags_armed"]
+            == kinds.count("return-made")
+            == back
+            and result["events_sent"] == result["events_stored"] == result["events_distinct"]
+            and result["alarms"] == result["siren_frames"] == kinds.count("gate-alarmed") == 1
+            and kinds.count("item-refused") == 1
+        )
+        if not result["ok"]:
+            say = "the stations do not agree: " + ", ".join(
+                f"{k} {kinds.count(k)}" for k in sorted(set(kinds))
+            )
+            result["errors"] = [
+                {
+                    "code": "disagree",
+                    "say": say,
+                    "do": "run again with --keep FOLDER and read the logs there",
+                }
+            ]
+        return {"ok": result.pop("ok"), **result}
+
+    async def _settled(self) -> bool:
+        facts = await self._facts()
+        kinds = {fact["kind"] for fact in facts}
+        if not {"loan-made", "return-made", "gate-alarmed", "item-refused"} <= kinds:
+            return False
+        shown = await self._shown()
+        return (
+            await self._sent() == len(facts)
+            and await self._waiting() == 0
+            and shown.get("alarms") == 1
+            and shown.get("loans") == len(BORROWED)
+        )
+
+    async def _sent(self) -> int:
+        return int(await self._metric("mocban_outbox_told"))
+
+    async def _waiting(self) -> int:
+        return int(await self._metric("mocban_outbox_facts"))
+
+    async def _metric(self, name: str) -> float:
+        """The sum of ``name`` over the processes that tell facts."""
+        total = 0.0
+        for port in (self._branch.ports.kiosk, self._branch.ports.gate):
+            text = (await asyncio.to_thread(get, f"http://127.0.0.1:{port}/metrics")).decode()
+            total += sum(
+                float(v)
+                for v in re.findall(rf"^{name}(?:\{{[^}}]*\}})? (\S+)$", text, re.MULTILINE)
+            )
+        return total
+
+    async def _facts(self) -> list[dict[str, Any]]:
+        """All committed facts, page by page, by cursor."""
+        found: list[dict[str, Any]] = []
+        after = 0
+        while True:
+            page = await self._get(
+                f"{self._branch.gateway_url}api/v1/facts?after={after}&limit=200"
+            )
+            if not page["facts"]:
+                return found
+            found += page["facts"]
+            after = page["next"]
+
+    async def _shown(self) -> dict[str, int]:
+        """The numbers a person reads on the dashboard."""
+        page = (await asyncio.to_thread(get, self._branch.gateway_url)).decode()
+        return {
+            name: int(value)
+            for name, value in re.findall(r'data-measure="([a-z_]+)"[^>]*>\s*(\d+)', page)
+        }
+
+    async def _world(self, verb: str, **body: Any) -> None:
+        await asyncio.to_thread(get_json, f"{self._branch.world_url}world/{verb}", body)
+
+    async def _get(self, url: str) -> dict[str, Any]:
+        return await asyncio.to_thread(get_json, url)
+
+    async def _act(self, action: str) -> None:
+        """Touch the kiosk's screen: the token stands in the page, as for any browser."""
+        page = (await asyncio.to_thread(get, self._branch.kiosk_url)).decode()
+        token = re.search(r'data-token="([0-9a-f]+)"', page)
+        if token is None:
+            raise PeerUnreachable("the kiosk's page has no token")
+        body = {"action": action, "token": token[1]}
+        await asyncio.to_thread(get, self._branch.kiosk_url + "act", body)
+
+    async def _screen(self, name: str, having: str = "") -> None:
+        async def shows() -> bool:
+            page = (await asyncio.to_thread(get, self._branch.kiosk_url)).decode()
+            return f'data-screen="{name}"' in page and having in page
+
+        await self._until(f"the kiosk shows {name} {having}".strip(), shows)
+
+    async def _counter(self, name: str, at_least: int) -> None:
+        async def reached() -> bool:
+            return bool(
+                (await self._get(self._branch.world_url + "world"))["counters"].get(name, 0)
+                >= at_least
+            )
+
+        await self._until(f"{name} reaches {at_least}", reached)
+
+    async def _until(self, what: str, true: Callable[[], Awaitable[bool]]) -> None:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + STEP_WITHIN
+        while not await true():
+            if loop.time() > deadline:
+                raise PeerUnreachable(
+                    f"waited {STEP_WITHIN:.0f} s in vain until {what}", code="journey-stuck"
+                )
+            await asyncio.sleep(0.05)
+
+
+def _last_words(folder: Path) -> dict[str, str]:
+    """The last line of each service's log, for whoever reads the failure."""
+    found = {}
+    for log in sorted((folder / "log").glob("*.log")):
+        lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        if lines:
+            found[log.stem] = lines[-1][:400]
+    return found

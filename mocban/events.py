@@ -1,0 +1,181 @@
+"""The contract between edge and centre: the envelope (version 1, frozen) and the closed union of facts.
+
+A fact's class is CamelCase, its ``kind`` the same in kebab-case. Within one ``kv`` only optional fields may be added.
+Facts carry no reference to a patron.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import datetime
+from functools import cache
+from typing import Annotated, Any, ClassVar, Literal, get_args
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mocban.clock import rfc3339
+from mocban.errors import RemoteProtocolError
+from mocban.ids import DeviceId, fact_id
+
+ENVELOPE_MAX = 4096
+"""Longest envelope on the wire, in bytes."""
+
+Text = Annotated[str, Field(max_length=255)]
+Key = Annotated[str, Field(min_length=1, max_length=64)]
+
+
+class Fact(BaseModel):
+    """Something that happened. ``key()`` is its natural key: two tellings of one happening have the same."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+    kind: ClassVar[str]
+    kv: ClassVar[int] = 1
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.kind = re.sub(r"(?<!^)(?=[A-Z])", "-", cls.__name__).lower()
+
+    def key(self) -> tuple[str | int, ...]:
+        """The natural key within the telling device."""
+        raise NotImplementedError
+
+    def id_at(self, device: str) -> UUID:
+        """The derived fact id when ``device`` tells it."""
+        return fact_id(device, self.kind, *self.key())
+
+
+class LineFact(Fact):
+    """A fact about one line of one visit: session and line are its natural key."""
+
+    session: Key
+    line: int = Field(ge=0, lt=10_000)
+    item: Key
+
+    def key(self) -> tuple[str | int, ...]:
+        return (self.session, self.line)
+
+
+class LoanMade(LineFact):
+    """An item is on loan in the library system. ``security``: what was done to its tag."""
+
+    due: datetime | None = None
+    security: Literal["off", "pending", "none", "manual"] = "off"
+
+
+class ReturnMade(LineFact):
+    """An item is back in the library system. ``security``: what was done to its tag."""
+
+    bin: Text = ""
+    security: Literal["on", "pending", "none", "manual"] = "on"
+
+
+class ItemRefused(LineFact):
+    """The patron was told no; ``reason`` is one of the kiosk's refusal codes."""
+
+    action: Literal["borrow", "return"]
+    reason: Key
+
+
+class PassageFact(Fact):
+    """A fact about one passage through a gate, numbered by the gate itself."""
+
+    passage: int = Field(ge=0)
+
+    def key(self) -> tuple[str | int, ...]:
+        return (self.passage,)
+
+
+class GateAlarmed(PassageFact):
+    """A gate cried. ``item`` is empty when the tag could not be decoded."""
+
+    item: Annotated[str, Field(max_length=64)] = ""
+    uid: Annotated[str, Field(pattern=r"^([0-9A-F]{2}){0,16}$")] = ""
+    reason: Literal["armed", "eas"] = "armed"
+    direction: Literal["in", "out", "unknown"] = "unknown"
+
+
+class PeopleCounted(PassageFact):
+    """People who walked in and out of a gate since it was last told."""
+
+    entered: int = Field(ge=0, le=100_000)
+    left: int = Field(ge=0, le=100_000)
+
+
+class DeviceChanged(Fact):
+    """A device of the box changed its condition (``reader`` lost, ``ils`` back)."""
+
+    part: Key
+    state: Literal["ok", "degraded", "lost"]
+    code: Text = ""
+    at: datetime
+
+    def key(self) -> tuple[str | int, ...]:
+        return (self.part, self.state, rfc3339(self.at))
+
+
+AnyFact = LoanMade | ReturnMade | ItemRefused | GateAlarmed | PeopleCounted | DeviceChanged
+FACTS: dict[tuple[str, int], type[Fact]] = {(cls.kind, cls.kv): cls for cls in get_args(AnyFact)}
+
+
+class Envelope(BaseModel):
+    """What travels: version 1, frozen. ``data`` is the fact's own content, not yet judged."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    v: Literal[1] = 1
+    id: UUID
+    epoch: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+    seq: int = Field(ge=1)
+    ts: datetime
+    mono: float = Field(ge=0)
+    boot: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+    kind: Annotated[str, Field(pattern=r"^[a-z]+(-[a-z]+)*$", max_length=40)]
+    kv: int = Field(ge=1)
+    data: dict[str, Any]
+
+    def encode(self) -> bytes:
+        """UTF-8 JSON of at most ``ENVELOPE_MAX`` bytes."""
+        body = self.model_dump(mode="json")
+        body["ts"] = rfc3339(self.ts)
+        return json.dumps(body, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
+
+    def fact(self) -> Fact:
+        """The typed fact inside; RemoteProtocolError (code ``unknown-kind`` or ``bad-data``) if there is none."""
+        cls = FACTS.get((self.kind, self.kv))
+        if cls is None:
+            raise RemoteProtocolError(
+                f"unknown fact {self.kind} version {self.kv}", code="unknown-kind"
+            )
+        try:
+            return cls.model_validate(self.data)
+        except ValidationError as error:
+            raise RemoteProtocolError(_first(error), code="bad-data") from error
+
+
+def parse(payload: bytes) -> Envelope:
+    """The envelope in ``payload``; RemoteProtocolError (code ``too-long`` or ``bad-envelope``) if there is none."""
+    if len(payload) > ENVELOPE_MAX:
+        raise RemoteProtocolError(f"an envelope of {len(payload)} bytes", code="too-long")
+    try:
+        return Envelope.model_validate_json(payload)
+    except ValidationError as error:
+        raise RemoteProtocolError(_first(error), code="bad-envelope") from error
+
+
+@cache
+def kinds() -> tuple[str, ...]:
+    """All kinds of facts, sorted."""
+    return tuple(sorted({kind for kind, _ in FACTS}))
+
+
+def _first(error: ValidationError) -> str:
+    """The first complaint, without the offending value: values may be anything, also secret."""
+    top = error.errors(include_input=False, include_url=False)[0]
+    return f"{'.'.join(map(str, top['loc'])) or 'payload'}: {top['msg']}"[:200]
+
+
+__all__ = [
+    "ENVELOPE_MAX", "FACTS", "AnyFact", "DeviceChanged", "DeviceId", "Envelope", "Fact", "GateAlarmed",
+    "ItemRefused", "LineFact", "LoanMade", "PassageFact", "PeopleCounted", "ReturnMade", "kinds", "parse",
+]  # fmt: skip

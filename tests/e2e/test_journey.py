@@ -1,0 +1,36 @@
+"""The whole branch, from the card on the reader to the number on the dashboard, by its own command."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+KEYS = {
+    "ok", "loans_in_ils", "tags_disarmed", "returns_in_ils", "tags_armed", "events_sent", "events_stored",
+    "events_distinct", "dashboard_loans", "alarms", "siren_frames", "seconds",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("broker", ["iotcore", "mosquitto"])
+def test_every_station_tells_the_same_story(broker: str) -> None:
+    if broker == "mosquitto" and not shutil.which(
+        "mosquitto", path="/usr/sbin:/usr/bin:/usr/local/sbin"
+    ):
+        pytest.skip("mosquitto is not installed here: this tier installs no system package")
+    done = subprocess.run(
+        [sys.executable, "-m", "mocban", "demo", "--once", "--json", "--broker", broker],
+        capture_output=True, text=True, timeout=90, check=False,
+    )  # fmt: skip
+    result = json.loads(done.stdout.strip().splitlines()[-1])
+    assert done.returncode == 0, result
+    assert set(result) == KEYS
+    assert result["ok"] is True
+    assert result["loans_in_ils"] == result["tags_disarmed"] == result["dashboard_loans"] == 2
+    assert result["returns_in_ils"] == result["tags_armed"] == 1
+    assert result["events_sent"] == result["events_stored"] == result["events_distinct"] >= 5
+    assert result["alarms"] == result["siren_frames"] == 1
+    assert done.stderr == ""

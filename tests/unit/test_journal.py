@@ -1,0 +1,217 @@
+"""The journal keeps everything until it rests, and then nothing that names a reader."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from kiosk.journal import Journal
+from kiosk.session.events import (
+    CardSeen,
+    Event,
+    Expired,
+    GivenBack,
+    IlsBack,
+    IlsDenied,
+    IlsGranted,
+    IlsUnsure,
+    PatronKnown,
+    PatronRefused,
+    Rested,
+    TagClosed,
+    TagFailed,
+    TagGone,
+    TagOdd,
+    TagOpened,
+    TagSeen,
+    Tapped,
+    Told,
+    Woke,
+    type_names,
+)
+from kiosk.session.state import Item, Mode, Rules, Visit
+from kiosk.session.step import step
+from mocban.clock import SetClock
+from mocban.errors import StorageError
+from mocban.events import LoanMade
+from mocban.outbox import Outbox
+
+AT = datetime(2026, 11, 22, 8, 0, 0, 123456, tzinfo=UTC)
+ITEM = Item("BG00012345", "E004010012345678")
+CARD = "TV2400001"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "kiosk.db"
+
+
+@pytest.fixture
+def journal(path: Path) -> Iterator[Journal]:
+    opened = Journal(path)
+    yield opened
+    opened.close()
+
+
+def a_borrow(visit: str = "v1") -> list[Event]:
+    return [
+        Woke(AT, Rules(3, 90)),
+        CardSeen(AT, CARD, visit),
+        PatronKnown(AT, visit, 5),
+        TagSeen(AT, ITEM),
+        IlsGranted(AT, visit, 1, "Dế Mèn phiêu lưu ký", AT + timedelta(days=14)),
+        TagOpened(AT, visit, 1),
+        Told(AT, visit, 1),
+    ]
+
+
+def fold(events: list[Event]) -> Visit:
+    visit = Visit()
+    for event in events:
+        visit, _ = step(visit, event)
+    return visit
+
+
+def write(journal: Journal, events: list[Event]) -> None:
+    for event in events:
+        journal.append(event)
+
+
+def on_disk(path: Path) -> bytes:
+    return b"".join(file.read_bytes() for file in path.parent.iterdir() if file.is_file())
+
+
+def test_a_restart_folds_to_the_state_that_was(journal: Journal, path: Path) -> None:
+    write(journal, a_borrow())
+    again = Journal(path)
+    assert again.replay() == fold(a_borrow())
+    assert again.replay().patron is not None
+    again.close()
+
+
+def test_every_kind_of_event_comes_back_as_it_was(journal: Journal) -> None:
+    held = fold(a_borrow())
+    events: list[Event] = [
+        Woke(AT, Rules(3, 90)), Rested(AT, replace(held, old=(held,))), Tapped(AT, "lang", "en", "v2"),
+        CardSeen(AT, CARD, "v2"), TagSeen(AT, ITEM), TagOdd(AT, "E0", "blank"), TagGone(AT, "E0"),
+        PatronKnown(AT, "v2", None), PatronRefused(AT, "v2", "card-blocked"),
+        IlsGranted(AT, "v2", 1, "x", AT, "2", False), IlsDenied(AT, "v2", 1, "on-hold", "không", "y"),
+        IlsUnsure(AT, "v2", 1), GivenBack(AT, "v2", 1), TagOpened(AT, "v2", 1), TagClosed(AT, "v2", 1),
+        TagFailed(AT, "v2", 1, True), Told(AT, "v2", 1), IlsBack(AT), Expired(AT),
+    ]  # fmt: skip
+    assert {type(event) for event in events} == set(type_names)
+    write(journal, events)
+    rows = journal._db.execute("SELECT no, kind, body FROM journal ORDER BY no").fetchall()
+    assert [journal._decode(*row) for row in rows] == events
+
+
+def test_a_row_of_an_older_release_without_newer_fields_is_read(
+    journal: Journal, path: Path
+) -> None:
+    rows = [
+        ("Woke", '{"at":"2026-11-22T08:00:00Z"}'),
+        ("CardSeen", '{"at":"2026-11-22T08:00:01Z","card":"X1","visit":"v"}'),
+    ]
+    journal._db.executemany("INSERT INTO journal (kind, body) VALUES (?, ?)", rows)
+    assert journal.replay().mode is Mode.CHECKING
+
+
+def test_no_card_is_left_on_the_disk_after_the_kiosk_rests(journal: Journal, path: Path) -> None:
+    outbox = Outbox(path, "kiosk-1", SetClock())
+    events = a_borrow()
+    write(journal, events)
+    outbox.put(LoanMade(session="v1", line=1, item=ITEM.id))
+    assert CARD.encode() in on_disk(path)
+    for _ in range(40):  # many pages, so that some are freed
+        write(journal, events[1:])
+    visit, _ = step(fold(events), Expired(AT))
+    assert visit.mode is Mode.IDLE
+    journal.compact(Rested(AT, visit))
+    assert CARD.encode() not in on_disk(path)
+    assert journal.rows == 1
+    assert journal.replay() == visit
+    outbox.close()
+
+
+def test_a_line_still_under_way_survives_compaction(journal: Journal) -> None:
+    visit, _ = step(fold(a_borrow()[:4]), Expired(AT))
+    assert [line.no for line in visit.old[0].lines] == [1]
+    journal.compact(Rested(AT, visit))
+    assert journal.replay() == visit
+
+
+def test_a_reader_of_the_file_delays_the_cut_but_not_the_kiosk(
+    journal: Journal, path: Path
+) -> None:
+    write(journal, a_borrow())
+    reader = sqlite3.connect(path, isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM journal").fetchone()
+    journal._db.execute("PRAGMA busy_timeout=10").fetchall()
+    journal.compact(Rested(AT, Visit()))
+    assert not journal.cut()
+    reader.execute("COMMIT")
+    reader.close()
+    assert journal.cut()
+    assert CARD.encode() not in on_disk(path)
+
+
+def test_a_row_of_a_newer_release_stops_the_start_with_a_sentence(
+    journal: Journal, path: Path
+) -> None:
+    journal._db.execute("INSERT INTO journal (kind, body) VALUES ('Teleported', '{}')")
+    with pytest.raises(StorageError, match="Teleported") as caught:
+        journal.replay()
+    assert str(path) in caught.value.say
+    assert "release" in caught.value.do
+
+
+@pytest.mark.parametrize("body", ["", "{", '{"at": 1, "card": "TV2400001"}', "[]", "null"])
+def test_a_damaged_row_stops_the_start_without_quoting_it(
+    journal: Journal, path: Path, body: str
+) -> None:
+    journal._db.execute("INSERT INTO journal (kind, body) VALUES ('CardSeen', ?)", (body,))
+    with pytest.raises(StorageError) as caught:
+        journal.replay()
+    assert str(path) in caught.value.say
+    assert caught.value.do
+    assert CARD not in repr(caught.value) + str(caught.value.__cause__)
+
+
+def test_a_file_that_is_no_database_is_said_so(path: Path) -> None:
+    path.write_bytes(b"not a database at all" * 300)
+    with pytest.raises(StorageError, match=r"kiosk\.db"):
+        Journal(path)
+
+
+def test_a_full_disk_is_said_so_and_keeps_what_was_stored(journal: Journal) -> None:
+    write(journal, a_borrow())
+    journal._db.execute("PRAGMA max_page_count=1").fetchall()
+    with pytest.raises(StorageError, match="full"):
+        for _ in range(10_000):
+            journal.append(TagSeen(AT, ITEM))
+    assert journal.replay().patron is not None
+
+
+def test_a_thousand_events_are_replayed_in_a_blink(journal: Journal) -> None:
+    journal._db.execute("BEGIN")
+    for number in range(143):
+        write(journal, a_borrow(f"v{number}"))
+    journal._db.execute("COMMIT")
+    journal.replay()  # the readers of the kinds are made once
+    best = min(_seconds(journal) for _ in range(5))
+    assert best < 0.05
+
+
+def _seconds(journal: Journal) -> float:
+    from mocban.clock import SystemClock
+
+    clock = SystemClock()
+    began = clock.mono()
+    journal.replay()
+    return clock.mono() - began
