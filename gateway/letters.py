@@ -45,7 +45,7 @@ class Desk:
 
     tenant: str
     zone: tzinfo
-    late_days: int = 1
+    late_days: int = 30
 
     def read(self, message: Message, rx: datetime) -> Letter | None:
         """The letter in ``message`` arrived at ``rx``; None for an emptied state, which says nothing."""

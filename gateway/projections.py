@@ -46,7 +46,7 @@ def measures(fact: AnyFact) -> dict[Measure, int]:
             assert_never(fact)
 
 
-def local_hour(ts: datetime, rx: datetime, zone: tzinfo, late_days: int = 1) -> Hour:
+def local_hour(ts: datetime, rx: datetime, zone: tzinfo, late_days: int = 30) -> Hour:
     """The local hour a fact belongs to: its own ``ts``, unless that clock cannot be believed.
 
     More than a day after ``rx`` or more than ``late_days`` before it: the hour of arrival counts.

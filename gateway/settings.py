@@ -22,7 +22,7 @@ def check_zone(name: str) -> str:
 class GatewaySettings(BaseModel):
     """Table ``[gateway]``."""
 
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid")
 
     device: DeviceId = "gateway"
     """Device id of the gateway itself: certificate CN and MQTT user name."""
@@ -34,7 +34,7 @@ class GatewaySettings(BaseModel):
     """Name over the dashboard by language."""
     timezone: Annotated[str, AfterValidator(check_zone)] = "Asia/Ho_Chi_Minh"
     """Zone whose midnight begins a statistics day."""
-    late_days: Annotated[int, Field(ge=1, le=365)] = 1
+    late_days: Annotated[int, Field(ge=1, le=365)] = 30
     """A fact whose own time is more days than this before its arrival counts on the day it arrived."""
     feed: Annotated[int, Field(ge=1, le=100)] = 12
     """How many of the last facts the dashboard lists."""

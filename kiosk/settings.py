@@ -14,7 +14,7 @@ Byte = Annotated[int, Field(ge=0, le=255)]
 class Security(BaseModel):
     """AFI values of this site. ISO: 0x07 in stock (gate alarms), 0xC2 on loan; some sites differ."""
 
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid")
 
     in_stock: Byte = 0x07
     """AFI of an item that must not leave."""
@@ -25,7 +25,7 @@ class Security(BaseModel):
 class IlsSettings(BaseModel):
     """The library system's SIP2 line."""
 
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid")
 
     url: str = "sip2://127.0.0.1:6001"
     """Where the library system listens."""
@@ -52,7 +52,7 @@ class IlsSettings(BaseModel):
 class KioskSettings(BaseModel):
     """Table ``[kiosk]``."""
 
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid")
 
     device: DeviceId = "kiosk-1"
     """Device id: certificate CN and MQTT user name."""
@@ -88,7 +88,7 @@ class KioskSettings(BaseModel):
 class GateSettings(BaseModel):
     """Table ``[gate]``."""
 
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid")
 
     device: DeviceId = "gate-1"
     """Device id: certificate CN and MQTT user name."""

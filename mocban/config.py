@@ -42,10 +42,7 @@ class Shared(BaseSettings):
     """Keys above the tables, for every process of the box."""
 
     model_config = SettingsConfigDict(
-        env_prefix="MOCBAN_",
-        env_nested_delimiter="__",
-        extra="forbid",
-        use_attribute_docstrings=True,
+        env_prefix="MOCBAN_", env_nested_delimiter="__", extra="forbid"
     )
 
     tenant: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")] = "demo"

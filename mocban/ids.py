@@ -40,6 +40,11 @@ def new_id() -> str:
     return secrets.token_hex(16)
 
 
+def pick(below: int) -> int:
+    """A random whole number in [0, below)."""
+    return _random.randrange(below)
+
+
 def jitter(seconds: float) -> float:
     """A random share of ``seconds`` in (0, seconds]: full jitter for back-off."""
     return seconds * (1.0 - _random.random())

@@ -7,7 +7,8 @@ import contextlib
 import ctypes
 import os
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
 
 from prometheus_client import Counter
 
@@ -15,6 +16,7 @@ from mocban import log
 from mocban.errors import LocalFault, Permanent, RemoteFault, Transient
 from mocban.ids import jitter
 
+T = TypeVar("T")
 Service = Callable[[asyncio.Event], Awaitable[None]]
 """Runs until the event is set; raising means it failed."""
 
@@ -67,11 +69,36 @@ async def _keep_one(name: str, service: Service, stop: asyncio.Event) -> None:
         pause = min(pause * 2, _BACKOFF[1])
 
 
+_ENDINGS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
 def on_signals(stop: asyncio.Event) -> None:
     """SIGTERM, SIGINT and SIGHUP set ``stop``."""
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in _ENDINGS:
         loop.add_signal_handler(number, stop.set)
+
+
+async def unless(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
+    """What ``work`` returns, or None if ``stop`` came first: then it was cancelled and has cleaned up."""
+    working, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        return working.result() if working.done() else None
+    finally:
+        for task in (working, stopping):
+            task.cancel()
+        await asyncio.gather(working, stopping, return_exceptions=True)
+
+
+def deaf() -> None:
+    """Ignore these signals from now on: the last act before the loop closes.
+
+    A parent with threads that is killed sends its death signal once per thread, and one that comes while the loop
+    closes would print a trace.
+    """
+    for number in _ENDINGS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 PARENT = "MOCBAN_PARENT"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from mocban import supervise
 from mocban.cli import JsonOption, emit
 from mocban.errors import Exit
 
@@ -51,7 +52,15 @@ def demo(
     from mocban.demo.once import play
 
     say = (lambda _: None) if as_json else typer.echo
-    result = asyncio.run(play(broker, say, keep))
+
+    async def interruptible() -> dict[str, Any] | None:
+        stop = asyncio.Event()
+        supervise.on_signals(stop)
+        return await supervise.unless(stop, play(broker, say, keep))
+
+    result = asyncio.run(interruptible())
+    if result is None:  # Ctrl-C: all is ended and cleared away
+        raise typer.Exit(Exit.NO)
     if as_json:
         emit(result)
     else:

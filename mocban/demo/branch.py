@@ -17,13 +17,13 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import IO, Any, Self
 
-from mocban import supervise
+from mocban import ids, supervise
 from mocban.demo import broker
 from mocban.errors import ConfigError, LocalFault, PeerUnreachable
 
 HOST = "127.0.0.1"
 READY_WITHIN = 25.0  # seconds for the whole branch
-END_WITHIN = (0.9, 0.5, 0.3)  # seconds for edge and world, gateway, broker: together under two
+END_WITHIN = (0.9, 0.7, 0.3)  # seconds for edge and world, gateway, broker: together under two
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +41,15 @@ class Ports:
 
     @classmethod
     def free(cls) -> Ports:
-        """Ports nobody uses now."""
-        socks = [socket.socket() for _ in fields(cls)]
-        try:
-            for sock in socks:
-                sock.bind((HOST, 0))
-            return cls(*(int(sock.getsockname()[1]) for sock in socks))
-        finally:
-            for sock in socks:
-                sock.close()
+        """Ports nobody uses now, below the range that outgoing connections take theirs from."""
+        found: list[int] = []
+        port = 20000 + ids.pick(10_000)
+        while len(found) < len(fields(cls)):
+            port = port + 1 if port < 32_000 else 20_000
+            with socket.socket() as sock:
+                if sock.connect_ex((HOST, port)) != 0:
+                    found.append(port)
+        return cls(*found)
 
     def check(self) -> None:
         """ConfigError if one of them is taken: said before anything is started."""
@@ -111,6 +111,13 @@ class Branch:
         return f"http://{HOST}:{self.ports.world}/"
 
     async def __aenter__(self) -> Self:
+        return await self.start()
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.end()
+
+    async def start(self) -> Self:
+        """Start every service and wait until all of them answer; if that fails or is cancelled, all are ended."""
         self._prepare()
         try:
             for child in self.children.values():
@@ -123,9 +130,6 @@ class Branch:
             asyncio.create_task(self._watch(child)) for child in self.children.values()
         ]
         return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.end()
 
     async def kill(self, name: str) -> None:
         """kill -9 one service and leave it dead until ``revive``."""

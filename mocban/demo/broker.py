@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import importlib.util
 import shutil
 import sys
@@ -12,6 +13,7 @@ from mocban.errors import ConfigError
 _MOSQUITTO = """\
 listener {port} 127.0.0.1
 allow_anonymous true
+user {user}
 persistence false
 max_inflight_messages 1000
 max_queued_messages 10000
@@ -51,7 +53,9 @@ def command(port: int, folder: Path, kind: str = "auto") -> tuple[str, list[str]
                 "mosquitto is not installed", "apt install mosquitto, or leave --broker out"
             )
         file = folder / "mosquitto.conf"
-        file.write_text(_MOSQUITTO.format(port=port), encoding="utf-8")
+        # It keeps its user: changing it, as root's mosquitto would, cuts the tie below.
+        user = getpass.getuser()
+        file.write_text(_MOSQUITTO.format(port=port, user=user), encoding="utf-8")
         # A foreign binary: setpriv ties it to our life, as our own children tie themselves.
         tie = ["setpriv", "--pdeathsig", "TERM", "--"] if shutil.which("setpriv") else []
         return "mosquitto", [*tie, mosquitto, "-c", str(file)]

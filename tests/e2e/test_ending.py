@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -70,9 +71,19 @@ def left(true: Callable[[], bool], deadline: float) -> bool:
 
 @pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
 def test_the_end_leaves_nothing_behind(number: signal.Signals, tmp_path: Path) -> None:
+    end(number, tmp_path, "iotcore")
+
+
+def test_a_foreign_broker_is_no_exception(tmp_path: Path) -> None:
+    if not shutil.which("mosquitto", path="/usr/sbin:/usr/bin:/usr/local/sbin"):
+        pytest.skip("mosquitto is not installed here: this tier installs no system package")
+    end(signal.SIGKILL, tmp_path, "mosquitto")
+
+
+def end(number: signal.Signals, tmp_path: Path, broker: str) -> None:
     folder = tmp_path / "data"
     with subprocess.Popen(
-        [sys.executable, "-m", "mocban", "up", "--free-ports", "--data", str(folder), "--broker", "iotcore"],
+        [sys.executable, "-m", "mocban", "up", "--free-ports", "--data", str(folder), "--broker", broker],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path, start_new_session=True,
     ) as branch:  # fmt: skip
         assert branch.stdout is not None

@@ -93,7 +93,7 @@ def test_a_clock_wrong_by_up_to_a_day_is_believed(off: timedelta) -> None:
         datetime.min.replace(tzinfo=UTC),
         datetime.max.replace(tzinfo=UTC),
         NOON + timedelta(days=1, seconds=1),
-        NOON - timedelta(days=1, seconds=1),
+        NOON - timedelta(days=30, seconds=1),
     ],
 )
 def test_an_absurd_clock_counts_on_the_day_of_arrival(ts: datetime) -> None:
