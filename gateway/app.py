@@ -10,9 +10,8 @@ from zoneinfo import ZoneInfo
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse
 from starlette.staticfiles import StaticFiles
-from starlette.types import Scope
 
 from gateway.api import facts
 from gateway.ingest import Ingest, Orders
@@ -83,7 +82,8 @@ def build(
     )
     app.include_router(facts.routes(readings, meters, health, clock, settings))
     app.include_router(live_routes(live))
-    app.mount("/static", Static(directory=str(files("gateway.web") / "static")))
+    app.mount("/static", StaticFiles(directory=str(files("gateway.web") / "static")))
+    app.router.routes.append(web.fonts())
 
     @app.exception_handler(StorageError)
     async def storage(_: Request, error: Exception) -> JSONResponse:
@@ -98,14 +98,3 @@ def build(
         )
 
     return SecurityHeaders(app, LOOPBACK | {settings.host})
-
-
-class Static(StaticFiles):
-    """Our own files: fonts may be kept for a day, the rest is asked for again and mostly answered by 304."""
-
-    async def get_response(self, path: str, scope: Scope) -> Response:
-        """The file, or 404."""
-        response = await super().get_response(path, scope)
-        kept = path.startswith("fonts/") and response.status_code < 400
-        response.headers["cache-control"] = "max-age=86400" if kept else "no-cache"
-        return response

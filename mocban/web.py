@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Awaitable, Callable, MutableMapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -145,3 +146,21 @@ def health_routes(health: Health) -> list[Any]:
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
     return [Route("/healthz", healthz), Route("/metrics", metrics)]
+
+
+def fonts() -> Any:
+    """Starlette route ``/fonts``: Be Vietnam Pro (OFL) and its ``fonts.css``, one file per script; kept for a day."""
+    from starlette.routing import Mount
+    from starlette.staticfiles import StaticFiles
+
+    files = StaticFiles(directory=Path(__file__).with_name("fonts"))
+
+    async def kept(scope: Scope, receive: Receive, send: Send) -> None:
+        async def dated(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] < 400:
+                message["headers"] = [*message["headers"], (b"cache-control", b"max-age=86400")]
+            await send(message)
+
+        await files(scope, receive, dated)
+
+    return Mount("/fonts", kept)

@@ -22,7 +22,7 @@ from kiosk.emulators.scene import Scene, fragments, page, security
 from kiosk.emulators.things import WorldTag
 from kiosk.emulators.world import World
 from mocban.i18n import LANGS, catalog
-from mocban.web import SecurityHeaders, bind, serve
+from mocban.web import SecurityHeaders, bind, fonts, serve
 
 _BODY = 64 * 1024  # bytes of a request
 _POLL = 0.1  # seconds between looks at the world's version
@@ -30,7 +30,6 @@ _BEAT = 50  # looks between signs of life, so that a lost browser is noticed
 _STREAMS = 32  # live pages at a time
 
 _HERE = Path(__file__).parent
-_FONTS = _HERE.parent / "ui" / "static" / "fonts"
 
 TagName = Annotated[str, Field(min_length=1, max_length=64)]
 
@@ -138,7 +137,7 @@ def app(world: World, stop: asyncio.Event, links: dict[str, str]) -> Starlette:
             Route("/world", panel.told),
             *(Route(f"/world/{verb}", do, methods=["POST"]) for verb, do in orders.items()),
             Mount("/static", StaticFiles(directory=_HERE / "static")),
-            Mount("/fonts", StaticFiles(directory=_FONTS, check_dir=False)),
+            fonts(),
         ],
         exception_handlers={
             HTTPException: _http,

@@ -24,7 +24,7 @@ from kiosk.ui.view import House, Screen, Status, view
 from mocban.clock import Clock, SystemClock
 from mocban.i18n import LANGS, catalog
 from mocban.ids import new_id
-from mocban.web import LOOPBACK, SecurityHeaders
+from mocban.web import LOOPBACK, SecurityHeaders, fonts
 
 ACTIONS: Final = frozenset({"borrow", "return", "finish", "cancel", "more", "lang", "stay"})
 """What a tap may ask for; ``lang`` carries the language, ``stay`` is only a sign of life."""
@@ -72,6 +72,7 @@ def build(
         Route("/act", pages.act, methods=["POST"]),
         *extra_routes,
         Mount("/static", StaticFiles(directory=_STATIC)),
+        fonts(),
     ]
     hosts = LOOPBACK | {settings.host}
     return Starlette(

@@ -240,7 +240,7 @@ def test_the_panel_speaks_both_languages_under_a_strict_policy(tmp_path: Path) -
             assert "default-src 'none'" in policy
             assert "unsafe" not in policy
         assert (await branch.web.get("/")).text == (await branch.web.get("/?lang=vi")).text
-        for name in ("panel.css", "panel.js", "panel.svg", "fonts.css", "mark.svg"):
+        for name in ("panel.css", "panel.js", "panel.svg", "mark.svg"):
             assert (await branch.web.get(f"/static/{name}")).status_code == 200
         font = await branch.web.get("/fonts/be-vietnam-pro-vietnamese-700-normal.woff2")
         assert (font.status_code, font.content[:4]) == (200, b"wOF2")

@@ -56,9 +56,9 @@ def test_the_policy_is_strict_and_nothing_is_stored() -> None:
 def test_everything_a_page_names_is_there() -> None:
     async def scenario(here: Stand) -> None:
         page = (await here.web.get("/")).text
-        fonts = (await here.web.get("/static/fonts.css")).text
-        named = set(re.findall(r'(?:href|src)="(/static/[^"#]+)', page))
-        named |= {f"/static/{path}" for path in re.findall(r"url\(([^)]+)\)", fonts)}
+        fonts = (await here.web.get("/fonts/fonts.css")).text
+        named = set(re.findall(r'(?:href|src)="(/(?:static|fonts)/[^"#]+)', page))
+        named |= {f"/fonts/{path}" for path in re.findall(r"url\(([^)]+)\)", fonts)}
         assert len(named) == 18
         for path in sorted(named):
             assert (await here.web.get(path)).status_code == 200, path
