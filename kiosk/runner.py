@@ -226,7 +226,11 @@ class Runner:
         if self._asking is not None:
             self._asking.cancel()
             self._asking = None
-        waits = any(line.waiting for one in (self.visit, *self.visit.old) for line in one.lines)
+        waits = any(
+            line.waiting or (line.reason == "ils-silent" and line.here)
+            for one in (self.visit, *self.visit.old)
+            for line in one.lines
+        )
         if self.status.ils_ok and (waits or self.visit.notice == "ils-silent"):
             self._try(IlsBack(self._clock.now()))
 

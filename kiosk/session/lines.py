@@ -121,6 +121,17 @@ def judged(lines: tuple[Line, ...], unsettled: frozenset[str], item: Item, way: 
     return "twice" if same else ""
 
 
+def passing(line: Line) -> bool:
+    """It failed for a reason that may be over: the tag was odd or could not be written, the library system silent."""
+    match line.phase:
+        case Phase.SAID:
+            return not line.item.id or line.reason == "ils-silent"
+        case Phase.UNDONE:
+            return True
+        case _:
+            return False
+
+
 def final(line: Line) -> bool:
     """Nothing more will happen to it."""
     return line.phase in FINAL

@@ -61,7 +61,7 @@ def step(visit: Visit, event: Event) -> Result:
         case PatronRefused():
             return _unknown(visit, event)
         case IlsBack():
-            return _ils_back(visit)
+            return _ils_back(visit, event.at)
         case Expired():
             return _rest(visit, event.at)
         case (
@@ -163,13 +163,13 @@ def _unknown(visit: Visit, event: PatronRefused) -> Result:
     return replace(visit, mode=Mode.CARD, patron=None, notice=event.reason, touched=event.at), ()
 
 
-def _ils_back(visit: Visit) -> Result:
-    """What waited for the library system is due again."""
+def _ils_back(visit: Visit, at: datetime) -> Result:
+    """What waited for the library system is due again, and what lies there refused for its silence is asked anew."""
     done = tuple(_retried(one, left=True) for one in visit.old)
     now, effects = _retried(visit, left=False)
     notice = "" if visit.notice == "ils-silent" else visit.notice
-    found = sum((more for _, more in done), ()) + effects
-    return replace(now, notice=notice, old=tuple(one for one, _ in done)), found
+    now, anew = scan(replace(now, notice=notice, old=tuple(one for one, _ in done)), at)
+    return now, sum((more for _, more in done), ()) + effects + anew
 
 
 def _retried(visit: Visit, *, left: bool) -> Result:

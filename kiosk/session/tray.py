@@ -65,16 +65,14 @@ def _go_on(visit: Visit, uid: str) -> Result:
 
 
 def _taken_up(visit: Visit, lying: Lying, at: datetime) -> Result:
-    """A new line, unless no visit is running, or the tag is spent or has one."""
+    """A new line, unless no visit is running, or the tag is spent or has one that stands."""
     if visit.mode not in {Mode.BORROW, Mode.RETURN} or lying.spent:
         return visit, ()
     have = [line for line in visit.lines if line.item.uid == lying.uid]
-    odd = [line for line in have if not line.item.id]
-    if (have and lying.item is None) or len(have) > len(odd):
+    over = [line for line in have if lines.passing(line)]
+    if (have and lying.item is None) or len(have) > len(over):
         return visit, ()
-    others = tuple(
-        line for line in visit.lines if line not in odd
-    )  # a tag that was odd is read now
+    others = tuple(line for line in visit.lines if line not in over)
     line = _line(visit, others, lying, at)
     visit = replace(visit, lines=(*others, line), touched=at)
     effect = lines.due(visit, line, left=False)

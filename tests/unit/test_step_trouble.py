@@ -53,6 +53,32 @@ from tests.support.session import (
 # The library system is silent
 
 
+def test_what_was_refused_for_silence_is_asked_anew_when_it_answers_again() -> None:
+    desk = asked()
+    desk(IlsDenied(AT, "v", 1, "ils-silent"))
+    desk(Told(AT, "v", 1))
+    assert desk(IlsBack(AT)) == (Lend("v", 2, BOOK, CARD, AT),)
+    assert [line.no for line in desk.visit.lines] == [2], "the refusal has gone from the screen"
+
+
+def test_what_was_refused_for_silence_may_be_laid_again() -> None:
+    desk = asked()
+    desk(IlsDenied(AT, "v", 1, "ils-silent"))
+    desk(Told(AT, "v", 1))
+    desk(TagGone(AT, BOOK.uid))
+    assert desk(IlsBack(AT)) == (), "it does not lie there"
+    assert desk(TagSeen(AT, BOOK)) == (Lend("v", 2, BOOK, CARD, AT),)
+
+
+def test_a_real_refusal_stands_however_often_the_book_is_laid() -> None:
+    desk = asked()
+    desk(IlsDenied(AT, "v", 1, "on-hold"))
+    desk(Told(AT, "v", 1))
+    desk(TagGone(AT, BOOK.uid))
+    assert desk(TagSeen(AT, BOOK)) == ()
+    assert desk(IlsBack(AT)) == ()
+
+
 def test_an_unanswered_loan_waits_and_is_looked_up_before_it_is_asked_again() -> None:
     desk = asked()
     assert desk(IlsUnsure(AT, "v", 1)) == ()
