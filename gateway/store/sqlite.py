@@ -29,13 +29,15 @@ Verdict = str
 """``new``, ``duplicate`` or ``dead:<reason>``: the names of table ``tally``."""
 
 _OCCUPIED = """
-SELECT EXISTS (SELECT 1 FROM facts WHERE device = ?1 AND epoch = ?2 AND seq = ?3)
-    OR EXISTS (SELECT 1 FROM dead WHERE device = ?1 AND epoch = ?2 AND seq = ?3)
-    OR EXISTS (SELECT 1 FROM retold WHERE device = ?1 AND epoch = ?2 AND seq = ?3)
+WITH place (device, epoch, seq) AS (VALUES (?, ?, ?))
+SELECT EXISTS (SELECT 1 FROM facts JOIN place USING (device, epoch, seq))
+    OR EXISTS (SELECT 1 FROM dead JOIN place USING (device, epoch, seq))
+    OR EXISTS (SELECT 1 FROM retold JOIN place USING (device, epoch, seq))
 """
 _AT_PLACE = """
-SELECT id FROM facts WHERE device = ?1 AND epoch = ?2 AND seq = ?3
-UNION ALL SELECT id FROM retold WHERE device = ?1 AND epoch = ?2 AND seq = ?3
+WITH place (device, epoch, seq) AS (VALUES (?, ?, ?))
+SELECT id FROM facts JOIN place USING (device, epoch, seq)
+UNION ALL SELECT id FROM retold JOIN place USING (device, epoch, seq)
 """
 
 
@@ -186,9 +188,9 @@ class _Append:
     def _forget_strays(self, device: str) -> None:
         """A device that babbles may not fill the disk."""
         self._db.execute(
-            "DELETE FROM dead WHERE device = ?1 AND seq IS NULL AND no <="
-            " (SELECT no FROM dead WHERE device = ?1 AND seq IS NULL ORDER BY no DESC LIMIT 1 OFFSET ?2)",
-            (device, self._stray_letters),
+            "DELETE FROM dead WHERE device = ? AND seq IS NULL AND no <="
+            " (SELECT no FROM dead WHERE device = ? AND seq IS NULL ORDER BY no DESC LIMIT 1 OFFSET ?)",
+            (device, device, self._stray_letters),
         )
 
     def _bear(self, birth: Birth) -> bool:

@@ -87,16 +87,13 @@ class World:
 
     def tags(self, place: str | None = None) -> list[WorldTag]:
         """All tags, or those at one place, in the seed's order."""
-        rows = self._rows(
-            f"SELECT {_TAG} FROM tag WHERE ?1 IS NULL OR place = ?1 ORDER BY ord", place
-        )
+        where, values = ("WHERE place = ?", (place,)) if place else ("", ())
+        rows = self._rows(f"SELECT {_TAG} FROM tag {where} ORDER BY ord", *values)
         return [_tag(row) for row in rows]
 
     def tag(self, uid_or_name: str) -> WorldTag:
         """One tag by UID or name; KeyError if there is none."""
-        rows = self._rows(
-            f"SELECT {_TAG} FROM tag WHERE uid = ?1 OR name = ?1 LIMIT 1", uid_or_name
-        )
+        rows = self._rows(f"SELECT {_TAG} FROM tag WHERE ? IN (uid, name)", uid_or_name)
         if not rows:
             raise KeyError("no such tag")
         return _tag(rows[0])

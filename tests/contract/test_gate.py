@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import tomllib
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +13,10 @@ import pytest
 from kiosk.devices import GATES, open_gate
 from kiosk.devices.base import Gate, Passage, People
 from kiosk.emulators import gate as feig_emulator
-from kiosk.emulators.world import DEMO, World
+from kiosk.emulators.world import World
 from kiosk.wire.iso28560 import ItemTag, decode
 from mocban.errors import ConfigError, DeviceLost, RemoteProtocolError
+from tests.support.emulated import demo, emulated, until
 
 EMULATORS = {"feig": (feig_emulator.main, "baud=38400&parity=E", "baud=9600&parity=E")}
 
@@ -51,37 +50,11 @@ def run(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Scenario], 
 async def _visit(
     driver: str, folder: Path, scenario: Scenario, seed: dict[str, Any] | None
 ) -> None:
-    async with _branch(driver, folder, seed or demo()) as branch:
-        await scenario(branch)
-
-
-@asynccontextmanager
-async def _branch(driver: str, folder: Path, seed: dict[str, Any]) -> AsyncIterator[Branch]:
     main, right, _ = EMULATORS[driver]
-    path, link = folder / "world.db", folder / "gate"
-    world = World.create(path, seed)
-    stop = asyncio.Event()
-    emulator = asyncio.create_task(main(path, link, stop))
-    gate = open_gate(driver, f"serial://{link}?{right}")
-    try:
-        await until(link.is_symlink)
-        yield Branch(world, gate, link, driver)
-    finally:
-        await gate.close()
-        stop.set()
-        await asyncio.wait_for(emulator, 2)
-        world.close()
-    assert not link.is_symlink()
-
-
-def demo() -> dict[str, Any]:
-    return tomllib.loads(DEMO.read_text(encoding="utf-8"))
-
-
-async def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.01)
+    link = folder / "gate"
+    device = open_gate(driver, f"serial://{link}?{right}")
+    async with emulated(main, link, device, seed or demo()) as (world, gate):
+        await scenario(Branch(world, gate, link, driver))
 
 
 def names(passages: list[Passage]) -> list[str]:

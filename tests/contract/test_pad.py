@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import tomllib
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +14,10 @@ import pytest
 from kiosk.devices import PADS, open_pad
 from kiosk.devices.base import Pad, Tag
 from kiosk.emulators import pad as feig_emulator
-from kiosk.emulators.world import DEMO, World
+from kiosk.emulators.world import World
 from kiosk.wire.iso28560 import CardTag, ItemTag, decode
 from mocban.errors import ConfigError, DeviceLost
+from tests.support.emulated import demo, emulated, until
 
 EMULATORS = {"feig": (feig_emulator.main, "baud=38400&parity=E", "baud=9600&parity=E")}
 ITEMS = {
@@ -59,37 +58,11 @@ def run(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Scenario], 
 async def _visit(
     driver: str, folder: Path, scenario: Scenario, seed: dict[str, Any] | None
 ) -> None:
-    async with _branch(driver, folder, seed or demo()) as branch:
-        await scenario(branch)
-
-
-@asynccontextmanager
-async def _branch(driver: str, folder: Path, seed: dict[str, Any]) -> AsyncIterator[Branch]:
     main, right, _ = EMULATORS[driver]
-    path, link = folder / "world.db", folder / "pad"
-    world = World.create(path, seed)
-    stop = asyncio.Event()
-    emulator = asyncio.create_task(main(path, link, stop))
-    pad = open_pad(driver, f"serial://{link}?{right}")
-    try:
-        await until(link.is_symlink)
-        yield Branch(world, pad, link, driver)
-    finally:
-        await pad.close()
-        stop.set()
-        await asyncio.wait_for(emulator, 2)
-        world.close()
-    assert not link.is_symlink()
-
-
-def demo() -> dict[str, Any]:
-    return tomllib.loads(DEMO.read_text(encoding="utf-8"))
-
-
-async def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.01)
+    link = folder / "pad"
+    device = open_pad(driver, f"serial://{link}?{right}")
+    async with emulated(main, link, device, seed or demo()) as (world, pad):
+        await scenario(Branch(world, pad, link, driver))
 
 
 def read_ids(tags: list[Tag]) -> dict[str, str]:
