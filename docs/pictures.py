@@ -44,7 +44,7 @@ async def main() -> None:
             await day._act("finish")
             await day._world("walk", tags=[CARRIED], direction="out")
             await day._counter("siren_frames", 1)
-            await day._until("all is told", day._settled)
+            await day.count()
             await shoot(branch.gateway_url, "dashboard", 1366, 900)
 
 

@@ -10,11 +10,13 @@ from contextlib import ExitStack
 from enum import StrEnum
 from typing import assert_never
 
+from prometheus_client import Counter
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
 from kiosk.devices import open_gate
 from kiosk.devices.base import Gate, Passage
+from kiosk.devices.noise import Noise
 from kiosk.gate.ledger import Ledger
 from kiosk.settings import GateSettings, Security
 from kiosk.wire.iso28560 import ItemTag, decode
@@ -36,6 +38,7 @@ WAITING_MOST = 1000
 """Alarms kept in memory while the disk takes nothing; the oldest go first."""
 
 _log = log.get("kiosk.gates")
+_overflows = Counter("mocban_gate_overflows_total", "Times the gate's buffer lost passages")
 
 
 class Verdict(StrEnum):
@@ -76,6 +79,7 @@ class Watch:
         self._changed = changed
         self._clock = clock
         self._cries: dict[str, float] = {}
+        self._noise = Noise("gate")
         self._alarms: deque[Passage] = deque(maxlen=WAITING_MOST)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -95,11 +99,13 @@ class Watch:
     async def round(self, *, people: bool) -> None:
         """One reading of the buffer: cry first, write afterwards."""
         passages, overflowed = await self._gate.passages()
+        self._noise.heard(self._gate.noise)
         armed = self._judged(passages)
         self._alarms.extend(armed)
         if armed:
             await self._cry()
         if overflowed:
+            _overflows.inc()
             _log.warning(
                 "gate.overflow", do="read more often, or look for a tag left near the gate"
             )

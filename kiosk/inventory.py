@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Protocol, assert_never
 
 from kiosk.devices.base import Pad, Tag
+from kiosk.devices.noise import Noise
 from kiosk.session.events import CardSeen, TagGone, TagOdd, TagSeen
 from kiosk.session.state import Item
 from kiosk.wire.iso28560 import Blank, CardTag, Damaged, Foreign, ItemTag, decode
@@ -86,6 +87,7 @@ class Inventory:
         self._pad = pad
         self._turn = turn
         self.up = asyncio.Event()
+        self._noise = Noise("pad")
 
     async def run(self, heard: Heard, stop: asyncio.Event) -> None:
         """Until ``stop``. A pad that cannot be had for a reason of our own raises."""
@@ -115,6 +117,7 @@ class Inventory:
             await _wait(stop, PAUSE)
             async with self._turn:
                 tags = await self._pad.tags()
+            self._noise.heard(self._pad.noise)
             lies(tags)
 
 

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from prometheus_client import Counter
+
 import mocban.log
 from kiosk.ils.port import IlsSilent, Sent
 from kiosk.settings import IlsSettings
@@ -20,6 +22,9 @@ from mocban.ids import jitter
 
 log = mocban.log.get("kiosk.ils")
 
+_repeats = Counter(
+    "mocban_sip2_repeats_total", "Requests sent again, or answers asked for again by 97"
+)
 _STRAYS = 256  # lines nobody asked for before a peer counts as flooding
 _UNREAD = 64  # lines that may wait while one request is under way
 _STEADY = 5.0  # seconds a greeting must have held before the back-off begins anew
@@ -189,10 +194,13 @@ class Link:
 
     async def _steps(self, wire: _Wire, step: Step) -> tuple[Message, bool]:
         loop = asyncio.get_running_loop()
-        deadline = loop.time()
+        deadline, sent = loop.time(), False
         while True:
             match step:
                 case Send(data):
+                    if sent:
+                        _repeats.inc()
+                    sent = True
                     wire.send(data)
                     deadline = loop.time() + self._settings.timeout
                 case Done(answer, repeated):

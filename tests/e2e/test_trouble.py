@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -55,8 +56,22 @@ async def killed_gateway(branch: Branch, day: Journey) -> None:
     await branch.revive("gateway")
 
 
+async def noisy_line(branch: Branch, day: Journey) -> None:
+    """Garbage between the pad's frames: resynchronised and counted."""
+    await day._world("fault", name="pad-noise", value="1")
+
+    async def heard() -> bool:
+        text = (await asyncio.to_thread(get, f"{branch.kiosk_url}metrics")).decode()
+        found = re.search(
+            r'^mocban_reader_noise_bytes_total{reader="pad"} (\S+)$', text, re.MULTILINE
+        )
+        return found is not None and float(found[1]) > 0
+
+    await day._until("noise is counted", heard)
+
+
 @pytest.mark.parametrize(
-    "trouble", [cut_network, silent_library_system, killed_kiosk, killed_gateway]
+    "trouble", [noisy_line, cut_network, silent_library_system, killed_kiosk, killed_gateway]
 )
 def test_after_it_every_station_agrees_again(
     tmp_path: Path, trouble: Callable[[Branch, Journey], Awaitable[None]]
@@ -80,7 +95,7 @@ def test_after_it_every_station_agrees_again(
                 return (
                     counters["loans_in_ils"] == 2
                     and told == ["loan-made"] * 2
-                    and await day._waiting() == 0
+                    and await day._metric("mocban_outbox_facts") == 0
                 )
 
             await day._until("both loans are told once", agreed)
