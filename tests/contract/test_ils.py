@@ -34,6 +34,7 @@ from tests.support.library import (
     say,
     until,
 )
+from tests.support.peer import peer
 
 # -- what a kiosk does all day --
 
@@ -329,22 +330,19 @@ def test_our_client_says_what_is_written_by_hand_and_never_a_pin(tmp_path: Path)
                 heard.append((await reader.readuntil(b"\r"))[:-1])
                 writer.write(answer + b"\r\n")
             await reader.read()
-            writer.close()
 
-        server = await asyncio.start_server(listen, "127.0.0.1", 0)
-        port = server.sockets[0].getsockname()[1]
-        settings = IlsSettings(
-            url=f"sip2://127.0.0.1:{port}",
-            user="kiosk",
-            password=SecretStr("demo"),
-            location="KIOSK1",
-            institution="VN-BG01",
-            error_detection=False,
-        )
-        client = Sip2(settings, SetClock(NOW), zone=HANOI)
-        stop = asyncio.Event()
-        running = asyncio.create_task(client.run(stop))
-        async with server:
+        async with peer(listen) as port:
+            settings = IlsSettings(
+                url=f"sip2://127.0.0.1:{port}",
+                user="kiosk",
+                password=SecretStr("demo"),
+                location="KIOSK1",
+                institution="VN-BG01",
+                error_detection=False,
+            )
+            client = Sip2(settings, SetClock(NOW), zone=HANOI)
+            stop = asyncio.Event()
+            running = asyncio.create_task(client.run(stop))
             await until(lambda: client.ready)
             assert (await client.patron(CARD)).remaining is None
             patron = await client.patron(CARD, charged=True)

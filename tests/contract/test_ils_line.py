@@ -33,6 +33,7 @@ from tests.support.library import (
     say,
     until,
 )
+from tests.support.peer import peer
 
 # -- silence --
 
@@ -218,23 +219,16 @@ def test_a_peer_that_floods_neither_hangs_nor_fills_the_client(
         async def flood(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             nonlocal calls
             calls += 1
-            try:
-                while True:
-                    writer.write(noise)
-                    await writer.drain()
-                    await asyncio.sleep(0)  # drain alone need not let the others run
-            except OSError:
-                pass
-            finally:
-                writer.transport.abort()
+            while True:
+                writer.write(noise)
+                await writer.drain()
+                await asyncio.sleep(0)  # drain alone need not let the others run
 
-        server = await asyncio.start_server(flood, "127.0.0.1", 0)
-        port = server.sockets[0].getsockname()[1]
-        settings = IlsSettings(url=f"sip2://127.0.0.1:{port}", timeout=0.1, retries=1, user="u")
-        client = Sip2(settings, SetClock(), pace=FAST)
-        stop = asyncio.Event()
-        running = asyncio.create_task(client.run(stop))
-        async with server:
+        async with peer(flood) as port:
+            settings = IlsSettings(url=f"sip2://127.0.0.1:{port}", timeout=0.1, retries=1, user="u")
+            client = Sip2(settings, SetClock(), pace=FAST)
+            stop = asyncio.Event()
+            running = asyncio.create_task(client.run(stop))
             await until(lambda: calls >= 3)  # it gives up and comes again
             stop.set()
             async with asyncio.timeout(1.0):
@@ -251,16 +245,13 @@ def test_a_peer_that_talks_unasked_is_left(tmp_path: Path) -> None:
             status = b"98YYYNNN05000320261122    1500002.00AOX|BXYYYYYYYYYYYYYYYY|\r"
             writer.write(status + b"941\r" * 1000)
             await reader.read()
-            writer.close()
 
-        server = await asyncio.start_server(talk, "127.0.0.1", 0)
-        port = server.sockets[0].getsockname()[1]
-        settings = IlsSettings(url=f"sip2://127.0.0.1:{port}", error_detection=False)
-        told: list[str] = []
-        client = Sip2(settings, SetClock(), pace=FAST, on_lost=lambda: told.append("lost"))
-        stop = asyncio.Event()
-        running = asyncio.create_task(client.run(stop))
-        async with server:
+        async with peer(talk) as port:
+            settings = IlsSettings(url=f"sip2://127.0.0.1:{port}", error_detection=False)
+            told: list[str] = []
+            client = Sip2(settings, SetClock(), pace=FAST, on_lost=lambda: told.append("lost"))
+            stop = asyncio.Event()
+            running = asyncio.create_task(client.run(stop))
             await until(lambda: told.count("lost") >= 2)
             stop.set()
             await running
