@@ -6,9 +6,11 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+CARD = b"TV2400001"
 KEYS = {
     "ok", "loans_in_ils", "tags_disarmed", "returns_in_ils", "tags_armed", "events_sent", "events_stored",
     "events_distinct", "dashboard_loans", "alarms", "siren_frames", "seconds",
@@ -16,13 +18,13 @@ KEYS = {
 
 
 @pytest.mark.parametrize("broker", ["iotcore", "mosquitto"])
-def test_every_station_tells_the_same_story(broker: str) -> None:
+def test_every_station_tells_the_same_story(broker: str, tmp_path: Path) -> None:
     if broker == "mosquitto" and not shutil.which(
         "mosquitto", path="/usr/sbin:/usr/bin:/usr/local/sbin"
     ):
         pytest.skip("mosquitto is not installed here: this tier installs no system package")
     done = subprocess.run(
-        [sys.executable, "-m", "mocban", "demo", "--once", "--json", "--broker", broker],
+        [sys.executable, "-m", "mocban", "demo", "--once", "--json", "--broker", broker, "--keep", str(tmp_path)],
         capture_output=True, text=True, timeout=90, check=False,
     )  # fmt: skip
     result = json.loads(done.stdout.strip().splitlines()[-1])
@@ -34,3 +36,8 @@ def test_every_station_tells_the_same_story(broker: str) -> None:
     assert result["events_sent"] == result["events_stored"] == result["events_distinct"] >= 5
     assert result["alarms"] == result["siren_frames"] == 1
     assert done.stderr == ""
+    # Only the library system knows the card; kiosk, gate, gateway and every log have forgotten or never knew it.
+    knows = {
+        file.name for file in tmp_path.rglob("*") if file.is_file() and CARD in file.read_bytes()
+    }
+    assert knows == {"world.db"}
