@@ -14,18 +14,18 @@ import asyncio
 import json
 import os
 import ssl
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TypeVar, assert_never
+from typing import assert_never
 from urllib.parse import urlsplit
 
 from gateway.letters import Desk, Message
 from gateway.meters import Meters
 from gateway.mqtt import Came, Connected, Subscribed, Wire
 from gateway.store.port import Letter, Outcome, Store
-from mocban import log, topics
+from mocban import log, supervise, topics
 from mocban.clock import Clock
 from mocban.errors import PeerUnreachable, RemoteProtocolError, StorageError
 from mocban.health import Health
@@ -38,7 +38,6 @@ HANDSHAKE = 8.0
 """Seconds from connecting until the canary must have come back."""
 _READ = 65536
 _log = log.get("gateway.ingest")
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +108,10 @@ class Ingest:
         port = url.port or (8883 if tls else 1883)
         async with asyncio.timeout(HANDSHAKE):
             connecting = asyncio.open_connection(url.hostname, port, ssl=tls)
-            reader, writer = await _unless(stop, connecting)
+            link = await supervise.unless(stop, connecting)
+        if link is None:
+            raise Stopped
+        reader, writer = link
         line = _Line(self, reader, writer, stop, thread)
         try:
             await line.work()
@@ -285,17 +287,3 @@ def _why(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno:
         return os.strerror(error.errno).lower()
     return str(error) or type(error).__name__
-
-
-async def _unless(stop: asyncio.Event, work: Awaitable[T]) -> T:
-    """The result of ``work``; Stopped as soon as ``stop`` is set."""
-    working, stopping = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
-    try:
-        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
-            raise Stopped
-        return working.result()
-    finally:
-        for task in (working, stopping):
-            task.cancel()
-        await asyncio.gather(working, stopping, return_exceptions=True)
