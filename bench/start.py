@@ -89,13 +89,14 @@ async def _restart(branch: Branch, name: str) -> tuple[float, float]:
 
 
 def _fill(database: Path) -> None:
-    """Leave a journal of ``EVENTS`` events, all of one long visit that is still open."""
+    """Leave a journal with ``EVENTS`` events more, as a kiosk killed before it could compact them."""
     journal = Journal(database)
     at = datetime(2026, 11, 22, 8, tzinfo=UTC)
     first: list[Event] = [Tapped(at, "return", visit="0" * 32)]
     rest: list[Event] = [Tapped(at, "lang", "en" if n % 2 else "vi") for n in range(EVENTS - 2)]
     for event in [*first, *rest, Expired(at)]:
         journal.append(event)
+    assert journal.rows >= EVENTS
     journal.close()
 
 

@@ -7,7 +7,7 @@ undo closes the tag before it gives the loan back.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import assert_never
+from typing import Any, assert_never
 
 from kiosk.session.effects import Effect, GiveBack, Lend, Secure, TakeBack, Tell, Unsecure
 from kiosk.session.events import (
@@ -170,6 +170,6 @@ def _security(line: Line) -> str:
     return line.security or ("off" if line.way is Way.BORROW else "on")
 
 
-def _to(line: Line, phase: Phase, **changes: str) -> Line:
+def _to(line: Line, phase: Phase, **changes: Any) -> Line:
     """``line`` in its next phase: a fresh count of tries, nothing waited for."""
-    return replace(line, phase=phase, tries=0, waiting=False, **changes)  # type: ignore[arg-type]
+    return replace(line, phase=phase, tries=0, waiting=False, **changes)
