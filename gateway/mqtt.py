@@ -93,17 +93,20 @@ class Wire:
         """How many messages may be published now."""
         return self._send_max - len(self._in_flight)
 
-    def publish(self, topic: str, payload: bytes) -> bytes:
-        """PUBLISH with QoS 1; only while there is ``room``."""
+    def publish(
+        self, topic: str, payload: bytes, *, retain: bool = False, expiry: int | None = None
+    ) -> bytes:
+        """PUBLISH with QoS 1; only while there is ``room``. ``expiry``: seconds the broker may keep it."""
         packet_id = self._free.popleft()
         self._in_flight.add(packet_id)
         return mqtt5.PublishPacket(
             topic,
             payload,
             qos=mqtt5.QoS.AT_LEAST_ONCE,
-            retain=False,
+            retain=retain,
             packet_id=packet_id,
             duplicate=False,
+            message_expiry_interval=expiry,
         ).write()
 
     def acknowledge(self, packet_ids: Iterable[int]) -> bytes:

@@ -10,7 +10,10 @@ from typing import assert_never
 from gateway.store.port import Counts, Hour, Key, Measure
 from mocban.events import (
     AnyFact,
+    Audited,
+    CommandAnswered,
     DeviceChanged,
+    FactShed,
     GateAlarmed,
     ItemRefused,
     LoanMade,
@@ -40,7 +43,7 @@ def measures(fact: AnyFact) -> dict[Measure, int]:
             return {"alarms": 1}
         case PeopleCounted():
             return {"people_in": fact.entered, "people_out": fact.left}
-        case DeviceChanged():
+        case DeviceChanged() | Audited() | CommandAnswered() | FactShed():
             return {}
         case _:
             assert_never(fact)

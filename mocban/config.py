@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Generic, TypeVar
 from urllib.parse import urlsplit
@@ -21,7 +22,8 @@ from pydantic_settings import (
 )
 
 from mocban.errors import ConfigError
-from mocban.identity import Identity
+from mocban.identity import Identity, check_public
+from mocban.sshsig import check_line
 
 DEFAULT = Path("/etc/mocban/mocban.toml")
 TABLES = frozenset({"kiosk", "gate", "gateway", "ops", "backup"})
@@ -51,6 +53,14 @@ class Shared(BaseSettings):
     """Folder of the databases, one sub-folder per app."""
     mqtt: Annotated[str, AfterValidator(check_mqtt)] = "mqtt://127.0.0.1:1883"
     """The broker."""
+    ca_file: Path | None = None
+    """Certificates (PEM) that broker and gateway must prove themselves by; without it, the system's."""
+    gateway_keys: tuple[Annotated[str, AfterValidator(check_public)], ...] = ()
+    """Public keys of the gateway whose orders and feeds are believed; without one, none is."""
+    staff: dict[str, Annotated[str, AfterValidator(check_line)]] = Field(default_factory=dict)
+    """Who may approve orders: name to ``ssh-ed25519 AAAA…``."""
+    outbox_mib: Annotated[int, Field(ge=1, le=4096)] = 64
+    """MiB of waiting facts after which a device sheds counts, and in the end lends no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +72,10 @@ class Config(Generic[M]):
     data_dir: Path
     mqtt: str
     app: M
+    ca_file: Path | None = None
+    gateway_keys: tuple[str, ...] = ()
+    staff: Mapping[str, str] = field(default_factory=dict)
+    outbox_mib: int = 64
 
     @property
     def identity(self) -> Identity:
@@ -114,7 +128,9 @@ def load(app: str, model: type[M], path: Path | None = None) -> Config[M]:
         raise ConfigError(
             f"{key}: {first['msg']}", f"correct it in {where} or the environment"
         ) from None
-    return Config(app, read.tenant, read.data_dir, read.mqtt, getattr(read, app))
+    return Config(
+        app, app=getattr(read, app), **{key: getattr(read, key) for key in Shared.model_fields}
+    )
 
 
 def _files(path: Path | None) -> list[dict[str, Any]]:

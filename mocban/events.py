@@ -1,14 +1,16 @@
 """The contract between edge and centre: the envelope (version 1, frozen) and the closed union of facts.
 
 A fact's class is CamelCase, its ``kind`` the same in kebab-case. Within one ``kv`` only optional fields may be added.
-Facts carry no reference to a patron.
+Facts carry no reference to a patron. What an outbox may shed when it is full stands in each class's ``shed``.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from datetime import datetime
+from enum import IntEnum
 from functools import cache
 from typing import Annotated, Any, ClassVar, Literal, get_args
 from uuid import UUID
@@ -26,12 +28,24 @@ Text = Annotated[str, Field(max_length=255)]
 Key = Annotated[str, Field(min_length=1, max_length=64)]
 
 
+Uid = Annotated[str, Field(pattern=r"^([0-9A-F]{2}){0,16}$")]
+
+
+class Shed(IntEnum):
+    """Which facts an outbox gives up first when it is full; a shed fact leaves a ``FactShed`` at its seq."""
+
+    FIRST = 0  # counts and gauges
+    LATER = 1  # reports on devices, refusals
+    NEVER = 2  # loans, returns, alarms, audit, answers to orders
+
+
 class Fact(BaseModel):
     """Something that happened. ``key()`` is its natural key: two tellings of one happening have the same."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
     kind: ClassVar[str]
     kv: ClassVar[int] = 1
+    shed: ClassVar[Shed] = Shed.NEVER
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -52,6 +66,7 @@ class LineFact(Fact):
     session: Key
     line: int = Field(ge=0, lt=10_000)
     item: Key
+    uid: Uid = ""
 
     def key(self) -> tuple[str | int, ...]:
         return (self.session, self.line)
@@ -74,6 +89,7 @@ class ReturnMade(LineFact):
 class ItemRefused(LineFact):
     """The patron was told no; ``reason`` is one of the kiosk's refusal codes."""
 
+    shed: ClassVar[Shed] = Shed.LATER
     action: Literal["borrow", "return"]
     reason: Key
 
@@ -91,7 +107,7 @@ class GateAlarmed(PassageFact):
     """A gate cried. ``item`` is empty when the tag could not be decoded."""
 
     item: Annotated[str, Field(max_length=64)] = ""
-    uid: Annotated[str, Field(pattern=r"^([0-9A-F]{2}){0,16}$")] = ""
+    uid: Uid = ""
     reason: Literal["armed", "eas"] = "armed"
     direction: Literal["in", "out", "unknown"] = "unknown"
 
@@ -99,6 +115,7 @@ class GateAlarmed(PassageFact):
 class PeopleCounted(PassageFact):
     """People who walked in and out of a gate since it was last told."""
 
+    shed: ClassVar[Shed] = Shed.FIRST
     entered: int = Field(ge=0, le=100_000)
     left: int = Field(ge=0, le=100_000)
 
@@ -106,6 +123,7 @@ class PeopleCounted(PassageFact):
 class DeviceChanged(Fact):
     """A device of the box changed its condition (``reader`` lost, ``ils`` back)."""
 
+    shed: ClassVar[Shed] = Shed.LATER
     part: Key
     state: Literal["ok", "degraded", "lost"]
     code: Text = ""
@@ -115,7 +133,56 @@ class DeviceChanged(Fact):
         return (self.part, self.state, rfc3339(self.at))
 
 
-AnyFact = LoanMade | ReturnMade | ItemRefused | GateAlarmed | PeopleCounted | DeviceChanged
+class Audited(Fact):
+    """Who did what to what, and what came of it. ``ref`` names the act (an order's id, a process start's id).
+
+    ``actor``: ``person:NAME`` of a staff key, ``device:ID``, ``app:NAME``; never a patron.
+    """
+
+    ref: Key
+    actor: Key
+    action: Key
+    object: Text = ""
+    outcome: Literal["done", "refused", "failed"] = "done"
+    reason: Text = ""
+
+    def key(self) -> tuple[str | int, ...]:
+        return (self.ref, self.action)
+
+
+class CommandAnswered(Fact):
+    """What became of an order, told once. ``reason`` is a code if it was not done; ``result`` is the answer itself."""
+
+    order: UUID
+    name: Key
+    app: Key
+    outcome: Literal["done", "refused", "failed"]
+    reason: Text = ""
+    result: dict[str, Any] = Field(default_factory=dict)
+
+    def key(self) -> tuple[str | int, ...]:
+        return (str(self.order),)
+
+
+class FactShed(Fact):
+    """The tombstone of a fact: it keeps the seq of what was given up (``full``) or delivered once and gone since.
+
+    ``delivered``: the gateway had confirmed this seq, came back older, and the device keeps it no more.
+    """
+
+    epoch: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+    seq: int = Field(ge=1)
+    what: Key
+    why: Literal["full", "delivered"] = "full"
+
+    def key(self) -> tuple[str | int, ...]:
+        return (self.epoch, self.seq)
+
+
+AnyFact = (
+    LoanMade | ReturnMade | ItemRefused | GateAlarmed | PeopleCounted | DeviceChanged | Audited | CommandAnswered
+    | FactShed
+)  # fmt: skip
 FACTS: dict[tuple[str, int], type[Fact]] = {(cls.kind, cls.kv): cls for cls in get_args(AnyFact)}
 
 
@@ -169,6 +236,19 @@ def kinds() -> tuple[str, ...]:
     return tuple(sorted({kind for kind, _ in FACTS}))
 
 
+CHAIN_0 = bytes(16)
+"""The chain value before the first fact of an epoch."""
+
+
+def chain(before: bytes, payload: bytes) -> bytes:
+    """The chain value after ``payload``: SHA-256(before ‖ SHA-256(payload)[:16])[:16].
+
+    A watermark carries it, so that a device forgets a fact only if the gateway holds the very bytes, and a copied
+    memory card is noticed.
+    """
+    return hashlib.sha256(before + hashlib.sha256(payload).digest()[:16]).digest()[:16]
+
+
 def _first(error: ValidationError) -> str:
     """The first complaint, without the offending value: values may be anything, also secret."""
     top = error.errors(include_input=False, include_url=False)[0]
@@ -176,6 +256,7 @@ def _first(error: ValidationError) -> str:
 
 
 __all__ = [
-    "ENVELOPE_MAX", "FACTS", "AnyFact", "DeviceChanged", "DeviceId", "Envelope", "Fact", "GateAlarmed",
-    "ItemRefused", "LineFact", "LoanMade", "PassageFact", "PeopleCounted", "ReturnMade", "kinds", "parse",
+    "CHAIN_0", "ENVELOPE_MAX", "FACTS", "AnyFact", "Audited", "CommandAnswered", "DeviceChanged", "DeviceId",
+    "Envelope", "Fact", "FactShed", "GateAlarmed", "ItemRefused", "LineFact", "LoanMade", "PassageFact",
+    "PeopleCounted", "ReturnMade", "Shed", "chain", "kinds", "parse",
 ]  # fmt: skip

@@ -84,16 +84,30 @@ class Birth:
     rx: datetime
 
 
-Letter = Told | Dead | Birth
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A device's receipt of an order: it is journaled there and will be acted on."""
+
+    device: str
+    app: str
+    order: str
+    rx: datetime
+
+
+Letter = Told | Dead | Birth | Received
 
 
 @dataclass(frozen=True, slots=True)
 class Watermark:
-    """Everything of (device, epoch) from seq 1 to ``upto`` is stored; 0: nothing contiguous yet."""
+    """Everything of (device, epoch) from seq 1 to ``upto`` is stored; 0: nothing contiguous yet.
+
+    ``chain``: the chain value after ``upto`` (``mocban.events.chain``) in hex, empty if it is not known.
+    """
 
     device: str
     epoch: str
     upto: int
+    chain: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +120,10 @@ class Outcome:
     dead: Mapping[str, int] = field(default_factory=dict)
     changed: bool = False
     """Something a reader can see is different now."""
+    births: tuple[Birth, ...] = ()
+    """States that came, changed or not; each also has a watermark among the above."""
+    orders: tuple[str, ...] = ()
+    """Ids of orders that were received or answered."""
 
 
 @dataclass(frozen=True, slots=True)

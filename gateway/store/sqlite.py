@@ -17,6 +17,7 @@ from gateway.store.port import (
     Letter,
     Outcome,
     Project,
+    Received,
     Told,
     Watermark,
 )
@@ -92,6 +93,7 @@ class _Append:
         ] = {}  # (device, epoch) -> highest seq, arrival
         self._last: dict[str, tuple[int, Told]] = {}  # device -> facts added, the last of them
         self._births = False
+        self._orders: list[str] = []
 
     def run(self, batch: Sequence[Letter]) -> Outcome:
         """Take in every letter, then write what follows from all of them."""
@@ -106,6 +108,8 @@ class _Append:
                         self._touch(letter.device, letter.epoch, letter.seq, letter)
                 case Birth():
                     self._births |= self._bear(letter)
+                case Received():
+                    self._orders.append(letter.order)
                 case _:
                     assert_never(letter)
         watermarks = tuple(self._advance(*place, *seen) for place, seen in self._touched.items())
@@ -117,7 +121,7 @@ class _Append:
         }
         return Outcome(
             watermarks, self._tally["new"], self._tally["duplicate"], dead,
-            changed=bool(self._tally["new"] or dead or self._births),
+            changed=bool(self._tally["new"] or dead or self._births), orders=tuple(self._orders),
         )  # fmt: skip
 
     def _touch(self, device: str, epoch: str, seq: int, letter: Told | Dead) -> None:

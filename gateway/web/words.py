@@ -10,8 +10,11 @@ from gateway.store.port import StoredFact
 from mocban.errors import RemoteProtocolError
 from mocban.events import (
     AnyFact,
+    Audited,
+    CommandAnswered,
     DeviceChanged,
     Envelope,
+    FactShed,
     GateAlarmed,
     ItemRefused,
     LoanMade,
@@ -98,6 +101,9 @@ def last_words(kind: str, texts: NullTranslations) -> str:
         "gate-alarmed": texts.gettext("alarm"),
         "people-counted": texts.gettext("people counted"),
         "device-changed": texts.gettext("device report"),
+        "audited": texts.gettext("audit"),
+        "command-answered": texts.gettext("answer to an order"),
+        "fact-shed": texts.gettext("report given up"),
     }
     return names.get(kind, kind)
 
@@ -131,8 +137,22 @@ def _say(fact: AnyFact, texts: NullTranslations) -> Said:
                 "lost": _("does not answer"),
             }
             return Said("device", f"{part}: {states[fact.state]}")
+        case Audited():
+            text = _("Audit: {action} {object}").format(action=fact.action, object=fact.object)
+            return Said("device", text.strip(), _outcome(fact.outcome, fact.reason, texts))
+        case CommandAnswered():
+            text = _("Order {name}").format(name=fact.name)
+            return Said("device", text, _outcome(fact.outcome, fact.reason, texts))
+        case FactShed():
+            return Said("device", _("A report was given up for lack of space"), fact.what)
         case _:
             assert_never(fact)
+
+
+def _outcome(outcome: str, reason: str, texts: NullTranslations) -> str:
+    _ = texts.gettext
+    words = {"done": _("done"), "refused": _("refused"), "failed": _("failed")}[outcome]
+    return f"{words} ({reason})" if reason else words
 
 
 def _alarm(fact: GateAlarmed, texts: NullTranslations) -> tuple[str, str]:
