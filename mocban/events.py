@@ -46,14 +46,16 @@ class Fact(BaseModel):
     kind: ClassVar[str]
     kv: ClassVar[int] = 1
     shed: ClassVar[Shed] = Shed.NEVER
+    natural: ClassVar[tuple[str, ...]]
+    """Names of the fields that make the natural key."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         cls.kind = re.sub(r"(?<!^)(?=[A-Z])", "-", cls.__name__).lower()
 
-    def key(self) -> tuple[str | int, ...]:
-        """The natural key within the telling device."""
-        raise NotImplementedError
+    def key(self) -> tuple[str, ...]:
+        """The natural key within the telling device: the fields named in ``natural``, as text."""
+        return tuple(_text(getattr(self, name)) for name in self.natural)
 
     def id_at(self, device: str) -> UUID:
         """The derived fact id when ``device`` tells it."""
@@ -63,13 +65,11 @@ class Fact(BaseModel):
 class LineFact(Fact):
     """A fact about one line of one visit: session and line are its natural key."""
 
+    natural: ClassVar[tuple[str, ...]] = ("session", "line")
     session: Key
     line: int = Field(ge=0, lt=10_000)
     item: Key
     uid: Uid = ""
-
-    def key(self) -> tuple[str | int, ...]:
-        return (self.session, self.line)
 
 
 class LoanMade(LineFact):
@@ -97,10 +97,8 @@ class ItemRefused(LineFact):
 class PassageFact(Fact):
     """A fact about one passage through a gate, numbered by the gate itself."""
 
+    natural: ClassVar[tuple[str, ...]] = ("passage",)
     passage: int = Field(ge=0)
-
-    def key(self) -> tuple[str | int, ...]:
-        return (self.passage,)
 
 
 class GateAlarmed(PassageFact):
@@ -123,14 +121,12 @@ class PeopleCounted(PassageFact):
 class DeviceChanged(Fact):
     """A device of the box changed its condition (``reader`` lost, ``ils`` back)."""
 
+    natural: ClassVar[tuple[str, ...]] = ("part", "state", "at")
     shed: ClassVar[Shed] = Shed.LATER
     part: Key
     state: Literal["ok", "degraded", "lost"]
     code: Text = ""
     at: datetime
-
-    def key(self) -> tuple[str | int, ...]:
-        return (self.part, self.state, rfc3339(self.at))
 
 
 class Audited(Fact):
@@ -139,6 +135,7 @@ class Audited(Fact):
     ``actor``: ``person:NAME`` of a staff key, ``device:ID``, ``app:NAME``; never a patron.
     """
 
+    natural: ClassVar[tuple[str, ...]] = ("ref", "action")
     ref: Key
     actor: Key
     action: Key
@@ -146,22 +143,17 @@ class Audited(Fact):
     outcome: Literal["done", "refused", "failed"] = "done"
     reason: Text = ""
 
-    def key(self) -> tuple[str | int, ...]:
-        return (self.ref, self.action)
-
 
 class CommandAnswered(Fact):
     """What became of an order, told once. ``reason`` is a code if it was not done; ``result`` is the answer itself."""
 
+    natural: ClassVar[tuple[str, ...]] = ("order",)
     order: UUID
     name: Key
     app: Key
     outcome: Literal["done", "refused", "failed"]
     reason: Text = ""
     result: dict[str, Any] = Field(default_factory=dict)
-
-    def key(self) -> tuple[str | int, ...]:
-        return (str(self.order),)
 
 
 class FactShed(Fact):
@@ -170,13 +162,11 @@ class FactShed(Fact):
     ``delivered``: the gateway had confirmed this seq, came back older, and the device keeps it no more.
     """
 
+    natural: ClassVar[tuple[str, ...]] = ("epoch", "seq")
     epoch: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
     seq: int = Field(ge=1)
     what: Key
     why: Literal["full", "delivered"] = "full"
-
-    def key(self) -> tuple[str | int, ...]:
-        return (self.epoch, self.seq)
 
 
 AnyFact = (
@@ -247,6 +237,11 @@ def chain(before: bytes, payload: bytes) -> bytes:
     memory card is noticed.
     """
     return hashlib.sha256(before + hashlib.sha256(payload).digest()[:16]).digest()[:16]
+
+
+def _text(value: Any) -> str:
+    """One part of a natural key: times in the form of our wires, everything else as it is written."""
+    return rfc3339(value) if isinstance(value, datetime) else str(value)
 
 
 def _first(error: ValidationError) -> str:

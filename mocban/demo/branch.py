@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import IO, Any, Self
 
-from mocban import ids, supervise
+from mocban import identity, ids, supervise
 from mocban.demo import broker
 from mocban.errors import ConfigError, LocalFault, PeerUnreachable
 
@@ -204,12 +204,15 @@ class Branch:
 
     def _write_config(self) -> None:
         p = self.ports
+        # The gateway's key is made before its first start: the branch's devices are set up to believe it.
+        key = identity.signing_key(self.folder / "gateway" / "keys" / "gateway.key")
         (self._run / "mocban.toml").write_text(
             f"""\
 # Written anew at every start of the demo.
 tenant = "demo"
 data_dir = {json.dumps(str(self.folder))}
 mqtt = "mqtt://{HOST}:{p.line_mqtt}"
+gateway_keys = ["{key.public}"]
 
 [kiosk]
 device = "demo-kiosk-1"

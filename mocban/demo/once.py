@@ -156,16 +156,16 @@ class Journey:
         return total
 
     async def _facts(self) -> list[dict[str, Any]]:
-        """All committed facts, page by page, by cursor."""
+        """All committed facts of the branch's devices, page by page, by cursor; the gateway tells its own, too."""
         found: list[dict[str, Any]] = []
-        after = 0
+        after = "0"
         while True:
             page = await self._get(
                 f"{self._branch.gateway_url}api/v1/facts?after={after}&limit=200"
             )
             if not page["facts"]:
                 return found
-            found += page["facts"]
+            found += [fact for fact in page["facts"] if fact["device"] != "gateway"]
             after = page["next"]
 
     async def _shown(self) -> dict[str, int]:
