@@ -1,11 +1,15 @@
 # Forwards only: ./up and ./test are the commands, since a fresh Debian has no make.
-.PHONY: setup up test lint bench
+.PHONY: setup up test test-all system-packages lint bench
 setup:
 	@./up --setup
 up:
 	@./up
 test:
 	@./test
+test-all:
+	@./test --all
+system-packages:
+	@./system-packages
 lint: setup
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports
 bench: setup

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import ExitStack
 from importlib.resources import files
 from typing import cast
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from fastapi import FastAPI
@@ -13,13 +15,18 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.staticfiles import StaticFiles
 
-from gateway.api import facts
+from gateway.access import Refusal
+from gateway.api import commands, facts, replay, uploads, wake
+from gateway.api.operator import operator, refuse
 from gateway.ingest import Ingest, Orders
 from gateway.letters import Desk
 from gateway.meters import Meters
+from gateway.outward import Outward
+from gateway.own import Own
+from gateway.post import Post
 from gateway.projections import apply
 from gateway.settings import GatewaySettings
-from gateway.store.port import Readings
+from gateway.store.port import Outcome, Readings
 from gateway.store.readings import SqliteReadings
 from gateway.store.sqlite import SqliteStore
 from gateway.web.live import Live
@@ -30,7 +37,7 @@ from mocban.clock import Clock, SystemClock
 from mocban.config import Config
 from mocban.errors import StorageError
 from mocban.health import Health
-from mocban.web import LOOPBACK, Asgi, SecurityHeaders
+from mocban.web import LOOPBACK, SecurityHeaders
 
 _log = log.get("gateway")
 
@@ -39,29 +46,59 @@ async def main(config: Config[GatewaySettings], stop: asyncio.Event) -> None:
     """Run until ``stop``; ConfigError if the port or the data folder cannot be had."""
     settings, clock = config.app, SystemClock()
     health = Health(clock, needs=("broker", "store"))
-    sock = web.bind(settings.host, settings.port)
-    try:
+    tls = (
+        web.Tls(settings.tls_cert, settings.tls_key)
+        if settings.tls_cert and settings.tls_key
+        else None
+    )
+    with ExitStack() as opened:
+        sock = opened.enter_context(web.bind(settings.host, settings.port))
         store = SqliteStore(config.database, apply, settings.stray_letters)
+        opened.callback(store.close)
         readings = SqliteReadings(config.database)
-    except BaseException:
-        sock.close()
-        raise
-    meters = Meters(readings)
-    live = Live(Pages(readings, health, clock, settings), stop, settings.streams)
-    ingest = Ingest(
-        Orders(config.mqtt, config.identity, settings.batch, settings.keep_alive), store,
-        Desk(config.tenant, ZoneInfo(settings.timezone), settings.late_days), clock, health, meters, live.changed,
-    )  # fmt: skip
-    app = build(readings, meters, health, clock, settings, live)
-    _log.info("gateway.start", port=web.port_of(sock))
-    try:
+        opened.callback(readings.close)
+        guard = operator(config.data_dir)
+        meters, post = Meters(readings), Post(config.identity)
+        desk = Desk(config.tenant, ZoneInfo(settings.timezone), settings.late_days)
+        wakes = wake.Wakes(readings, stop, settings.streams)
+        live = Live(Pages(readings, health, clock, settings), stop, settings.streams)
+
+        def committed(outcome: Outcome) -> None:
+            """Whoever follows what is stored hears of every commit."""
+            if outcome.changed:
+                live.changed()
+            if outcome.new:
+                wakes.changed()
+            if outcome.dead.get("seq-reuse"):
+                own.look()
+            outward.on_outcome(outcome)
+
+        own = Own(config.database, settings.device, clock, store, desk, readings.clones, committed)
+        opened.callback(own.close)
+        outward = Outward(config, post, own, clock, lambda: ingest.ready.is_set())
+        opened.callback(outward.close)
+        ingest = Ingest(
+            Orders(config.mqtt, config.identity, settings.batch, settings.keep_alive, config.ca_file, store.renewed),
+            store, desk, clock, health, meters, post, committed, outward.on_ready, live.changed,
+        )  # fmt: skip
+        app = build(readings, meters, health, clock, settings, live)
+        app.include_router(wake.routes(wakes))
+        app.include_router(replay.routes(store, desk, own.tell, committed, guard))
+        app.include_router(commands.routes(outward.dispatch, outward.orders, guard))
+        app.include_router(uploads.routes(outward.uploads, guard))
+        app.add_exception_handler(Refusal, refuse)
+        hosts = LOOPBACK | {settings.host, urlsplit(settings.address).hostname or settings.host}
+        _log.info("gateway.start", port=web.port_of(sock))
         await supervise.keep(
-            {"ingest": ingest.run, "http": lambda end: web.serve(app, sock, end)}, stop
+            {
+                "ingest": ingest.run,
+                "own": own.run,
+                **outward.services(),
+                "http": lambda end: web.serve(SecurityHeaders(app, hosts), sock, end, tls),
+            },
+            stop,
         )
-    finally:
-        store.close()
-        readings.close()
-        _log.info("gateway.end")
+    _log.info("gateway.end")
 
 
 def build(
@@ -71,8 +108,8 @@ def build(
     clock: Clock,
     settings: GatewaySettings,
     live: Live,
-) -> Asgi:
-    """The ASGI app. /openapi.json describes it; there is no page of docs, which would load foreign scripts."""
+) -> FastAPI:
+    """The app. /openapi.json describes it; there is no page of docs, which would load foreign scripts."""
     app = FastAPI(
         title="mocban gateway",
         version="1",
@@ -97,4 +134,4 @@ def build(
             {"ok": False, "errors": [{"code": "usage", "say": say, "do": "see /openapi.json"}]}, 422
         )
 
-    return SecurityHeaders(app, LOOPBACK | {settings.host})
+    return app

@@ -11,19 +11,20 @@ dropped: a packet that cannot be read would otherwise come back for ever.
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import ssl
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import assert_never
 from urllib.parse import urlsplit
 
 from gateway.letters import Desk, Message
 from gateway.meters import Meters
-from gateway.mqtt import Came, Connected, Subscribed, Wire
+from gateway.mqtt import Came, Connected, Refused, Subscribed, Wire
+from gateway.post import Post
 from gateway.store.port import Letter, Outcome, Store
 from mocban import log, supervise, topics
 from mocban.clock import Clock
@@ -31,9 +32,15 @@ from mocban.errors import PeerUnreachable, RemoteProtocolError, StorageError
 from mocban.health import Health
 from mocban.identity import Identity
 from mocban.ids import jitter, new_id
+from mocban.messages import Ack
+from mocban.reasons import Course
 
 BACKOFF = (0.1, 5.0)
 """First and longest pause before the broker, or the disk, is tried again, in seconds."""
+AWAY = {Course.PARK: 60.0, Course.TAKEN_OVER: 600.0}
+"""Seconds before we try again what only a person can cure."""
+SLOW = 5.0
+"""Seconds in which we publish nothing to a broker for which it was too much."""
 HANDSHAKE = 8.0
 """Seconds from connecting until the canary must have come back."""
 _READ = 65536
@@ -42,12 +49,17 @@ _log = log.get("gateway.ingest")
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """Where to, who as, how much at once."""
+    """Where to, who as, how much at once; ``clean``: begin with a session that the broker knows nothing of.
+
+    Some brokers send retained states to new sessions only.
+    """
 
     url: str
     identity: Identity
     batch: int = 200
     keep_alive: int = 20
+    ca_file: Path | None = None
+    clean: bool = False
 
 
 class Stopped(Exception):
@@ -55,11 +67,16 @@ class Stopped(Exception):
 
 
 class Ingest:
-    """Keeps one connection to the broker and stores what it brings."""
+    """Keeps one connection to the broker, stores what it brings, and publishes what lies in the post.
+
+    ``on_outcome`` after every commit, ``on_ready`` whenever a connection has proven itself (the post is empty then),
+    ``on_change`` when our condition may be another one.
+    """
 
     def __init__(
         self, orders: Orders, store: Store, desk: Desk, clock: Clock, health: Health, meters: Meters,
-        on_change: Callable[[], None] = lambda: None,
+        post: Post, on_outcome: Callable[[Outcome], None] = lambda _: None,
+        on_ready: Callable[[], None] = lambda: None, on_change: Callable[[], None] = lambda: None,
     ) -> None:  # fmt: skip
         self._orders = orders
         self._store = store
@@ -67,9 +84,11 @@ class Ingest:
         self._clock = clock
         self._health = health
         self._meters = meters
+        self._post = post
+        self._on_outcome = on_outcome
+        self._on_ready = on_ready
         self._on_change = on_change
-        self._owed: dict[tuple[str, str], int] = {}  # (device, epoch) -> watermark not yet told
-        self._clean = False
+        self._clean = orders.clean
         self.ready = asyncio.Event()
         health.check("store", True)
 
@@ -86,15 +105,18 @@ class Ingest:
                 except (OSError, PeerUnreachable, RemoteProtocolError) as error:
                     pause = BACKOFF[0] if self.ready.is_set() else min(pause * 2, BACKOFF[1])
                     self._down(error)
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), jitter(pause))
+                    away = (
+                        AWAY.get(error.verdict.course, 0.0) if isinstance(error, Refused) else 0.0
+                    )
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(stop.wait(), away + jitter(pause))
         finally:
             self.ready.clear()
             self._meters.connected.set(0)
             await asyncio.to_thread(thread.shutdown)
 
     def _down(self, error: Exception) -> None:
-        self._clean = isinstance(error, RemoteProtocolError)
+        self._clean |= isinstance(error, RemoteProtocolError)
         self.ready.clear()
         self._meters.connected.set(0)
         why = _why(error)
@@ -104,7 +126,11 @@ class Ingest:
 
     async def _connection(self, stop: asyncio.Event, thread: ThreadPoolExecutor) -> None:
         url = urlsplit(self._orders.url)
-        tls = ssl.create_default_context() if url.scheme == "mqtts" else None
+        tls = (
+            ssl.create_default_context(cafile=self._orders.ca_file)
+            if url.scheme == "mqtts"
+            else None
+        )
         port = url.port or (8883 if tls else 1883)
         async with asyncio.timeout(HANDSHAKE):
             connecting = asyncio.open_connection(url.hostname, port, ssl=tls)
@@ -113,9 +139,13 @@ class Ingest:
             raise Stopped
         reader, writer = link
         line = _Line(self, reader, writer, stop, thread)
+        self._post.on_put = line.wake
         try:
             await line.work()
         finally:
+            self._post.on_put = lambda: None
+            line.shut()
+            self._post.clear()
             writer.close()
             with suppress(OSError):
                 async with asyncio.timeout(0.2):
@@ -136,13 +166,25 @@ class _Line:
         self._thread = thread
         orders = ingest._orders
         # Of every tenant: a device set up for a foreign one shall be seen among the dead letters, not be silent.
-        filters = (topics.every("+", "evt"), topics.every("+", "state"))
+        filters = tuple(topics.every("+", channel) for channel in ("evt", "state", "rsp"))
         self._wire = Wire(
             orders.identity.client_id, filters, keep_alive=orders.keep_alive, window=orders.batch
         )
         self._canary = (orders.identity.topic("evt", "canary"), new_id().encode())
         self._loop = asyncio.get_running_loop()
         self._heard = self._pinged = self._loop.time()
+        self._may_publish = self._woken = self._shut = False
+
+    def wake(self) -> None:
+        """Something was put into the post; from any thread. Many puts make one call."""
+        if not self._woken:
+            self._woken = True
+            with suppress(RuntimeError):  # the loop ended meanwhile
+                self._loop.call_soon_threadsafe(self._pay)
+
+    def shut(self) -> None:
+        """Publish nothing any more."""
+        self._may_publish, self._shut = False, True
 
     async def work(self) -> None:
         """Handshake, then store and acknowledge until something ends it."""
@@ -204,6 +246,7 @@ class _Line:
                 case Connected():
                     self._writer.write(self._wire.subscribe())
                 case Subscribed():
+                    self._may_publish = True
                     self._writer.write(self._wire.publish(*self._canary))
                 case Came(message, packet_id):
                     if len(batches[-1][1]) >= self._in._orders.batch:
@@ -224,6 +267,7 @@ class _Line:
         self._in._meters.connected.set(1)
         self._in._health.check("broker", True)
         self._in._on_change()
+        self._in._on_ready()
         _log.info("broker.ready")
 
     async def _take(self, messages: Sequence[Message], packet_ids: Sequence[int]) -> None:
@@ -233,11 +277,11 @@ class _Line:
         if letters:
             outcome = await self._store(letters)
             for mark in outcome.watermarks:
-                self._in._owed[mark.device, mark.epoch] = mark.upto
+                ack = Ack(epoch=mark.epoch, upto=mark.upto, chain=mark.chain or None)
+                self._in._post.ack(mark.device, ack)
             for reason, times in outcome.dead.items():
                 _log.warning("letters.dead", reason=reason, times=times)
-            if outcome.changed:
-                self._in._on_change()
+            self._in._on_outcome(outcome)
         self._writer.write(self._wire.acknowledge(packet_ids))
         self._pay()
 
@@ -269,15 +313,30 @@ class _Line:
             pause = min(pause * 2, BACKOFF[1])
 
     def _pay(self) -> None:
-        """Tell devices how far they are stored, as far as the broker's window allows."""
-        owed, identity = self._in._owed, self._in._orders.identity
-        while owed and self._wire.room > 0:
-            (device, epoch), upto = next(iter(owed.items()))
-            del owed[device, epoch]
-            topic = topics.Topic(identity.tenant, device, "ack")
+        """Publish what lies in the post, as far as the broker's window allows."""
+        self._woken = False  # before looking: what is put from here on wakes us again
+        self._mind()
+        while self._may_publish and self._wire.room > 0:
+            out = self._in._post.take()
+            if out is None:
+                return
             self._writer.write(
-                self._wire.publish(str(topic), json.dumps({"epoch": epoch, "upto": upto}).encode())
+                self._wire.publish(out.topic, out.payload, retain=out.retain, expiry=out.expiry)
             )
+
+    def _mind(self) -> None:
+        """What the broker did not take: counted; whoever put it will put it again."""
+        for topic, verdict in ((lost.topic, lost.verdict) for lost in self._wire.unsent()):
+            self._in._meters.unsent.labels(verdict.name).inc()
+            if verdict.course is not Course.GO:  # nobody listening is nothing new
+                _log.warning("publish.refused", topic=topic, why=verdict.name, do=verdict.do)
+            if verdict.course is Course.SLOW and self._may_publish:
+                self._may_publish = False
+                self._loop.call_later(SLOW, self._go_on)
+
+    def _go_on(self) -> None:
+        self._may_publish = not self._shut
+        self._pay()
 
 
 def _why(error: Exception) -> str:

@@ -11,20 +11,18 @@ import json
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
-from typing import Annotated, Literal, cast
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from typing import cast
 
 from gateway.projections import local_hour
-from gateway.store.port import Birth, Dead, Letter, Told
+from gateway.store.port import Birth, Dead, Letter, Received, Told
 from mocban import topics
 from mocban.errors import RemoteProtocolError
 from mocban.events import AnyFact, Envelope, parse
+from mocban.messages import Receipt, State
 
 SEQ_MAX = 2**63 - 1
 """Highest sequence number a database column holds."""
-STATE_MAX = 4096
-"""Longest state message, in bytes."""
+_READ = frozenset({"evt", "state", "rsp"})
 _EPOCH = re.compile(r"[0-9a-f]{16}")
 _SEQ = re.compile(r"[1-9][0-9]{0,18}")
 
@@ -53,12 +51,19 @@ class Desk:
             topic = topics.parse(message.topic)
         except RemoteProtocolError:
             topic = None
-        if topic is None or topic.tenant != self.tenant or topic.channel not in {"evt", "state"}:
+        if topic is None or topic.tenant != self.tenant or topic.channel not in _READ:
             # Another tenant's device is never acknowledged: its own gateway has to store it.
             return Dead("", "", None, message.topic[:255], "foreign-topic", rx, message.payload)
         if topic.channel == "state":
             return _birth(topic.device, message, rx)
+        if topic.channel == "rsp":
+            return _received(topic.device, message, rx)
         return self._fact(topic, message, rx)
+
+    def reread(self, dead: Dead) -> Letter | None:
+        """What this release makes of a dead letter."""
+        seq = "" if dead.seq is None else str(dead.seq)
+        return self.read(Message(dead.topic, dead.payload, dead.epoch, seq), dead.rx)
 
     def _fact(self, topic: topics.Topic, message: Message, rx: datetime) -> Told | Dead:
         epoch, seq = _position(message)
@@ -80,27 +85,22 @@ class Desk:
         )  # fmt: skip
 
 
-class State(BaseModel):
-    """The retained ``state`` topic: birth, and the will that carries the same epoch."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
-    v: Literal[1]
-    online: bool
-    epoch: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
-    app: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")]
-    version: Annotated[str, Field(max_length=64)] = ""
-
-
 def _birth(device: str, message: Message, rx: datetime) -> Birth | Dead | None:
     if not message.payload:
         return None
     try:
-        if len(message.payload) > STATE_MAX:
-            raise ValueError("too long")
-        state = State.model_validate_json(message.payload)
-    except (ValidationError, ValueError):
+        state = State.parse(message.payload)
+    except RemoteProtocolError:
         return Dead(device, "", None, message.topic, "bad-state", rx, message.payload)
     return Birth(device, state.app, state.online, state.epoch, state.version, rx)
+
+
+def _received(device: str, message: Message, rx: datetime) -> Received | Dead:
+    try:
+        receipt = Receipt.parse(message.payload)
+    except RemoteProtocolError:
+        return Dead(device, "", None, message.topic, "bad-receipt", rx, message.payload)
+    return Received(device, receipt.app, str(receipt.order), rx)
 
 
 def _position(message: Message) -> tuple[str, int | None]:

@@ -16,7 +16,7 @@ from prometheus_client import (
 )
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from gateway.store.port import Readings, dead_by_reason
+from gateway.store.port import Readings, dead_by_reason, revived_by_reason
 
 _SAYS = {
     "loans": "Loans told by kiosks",
@@ -60,6 +60,12 @@ class Meters:
             "1 while the canary has come back on this connection",
             registry=self.registry,
         )
+        self.unsent = Counter(
+            "mocban_gateway_unsent",
+            "Messages of ours the broker did not take, by its reason",
+            ["reason"],
+            registry=self.registry,
+        )
         self.registry.register(_Stored(readings))
 
     def render(self) -> bytes:
@@ -90,6 +96,21 @@ class _Stored:
         for reason, amount in dead_by_reason(tally).items():
             dead.add_metric([reason], amount)
         yield dead
+        revived = CounterMetricFamily(
+            "mocban_gateway_revived", "Dead letters that became facts after all", labels=["reason"]
+        )
+        for reason, amount in revived_by_reason(tally).items():
+            revived.add_metric([reason], amount)
+        yield revived
+        clones = CounterMetricFamily(
+            "mocban_gateway_clones", "Other facts told at a place taken", labels=["device"]
+        )
+        by_device: dict[str, int] = {}
+        for (device, _), amount in self._readings.clones().items():
+            by_device[device] = by_device.get(device, 0) + amount
+        for device, amount in by_device.items():
+            clones.add_metric([device], amount)
+        yield clones
         yield GaugeMetricFamily(
             "mocban_gateway_watermark_lag",
             "Missing below the highest seen, all epochs",

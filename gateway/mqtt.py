@@ -1,7 +1,9 @@
 """The gateway's MQTT 5 client without I/O: bytes in give happenings, calls give bytes to send.
 
 One connection is one ``Wire``. PUBACKs are ours to send, since they mean "stored". What we publish is QoS 1 within the
-broker's Receive Maximum. Not relied on (the demo's broker keeps none): Receive Maximum towards us, DUP, session expiry.
+broker's Receive Maximum and Maximum Packet Size; what a refusal means stands in ``mocban.reasons``. Not relied on (the
+demo's broker keeps none): Receive Maximum towards us, DUP, session expiry, what it says of a session: we subscribe anew
+on every connection.
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ import mqtt5
 
 from gateway.letters import Message
 from mocban.errors import PeerUnreachable, RemoteProtocolError
+from mocban.flow import publish_size
+from mocban.reasons import Packet, Verdict, judge
 
 PACKET_MAX = 1024 * 1024
 """Longest packet taken, told to the broker; its own limit has to be lower, or it drops the message."""
@@ -47,6 +51,25 @@ class Came:
 Happening = Connected | Subscribed | Came
 
 
+@dataclass(frozen=True, slots=True)
+class Unsent:
+    """A publish of ours the broker did not take."""
+
+    topic: str
+    verdict: Verdict
+
+
+class Refused(PeerUnreachable):
+    """The broker ended the connection, or would not have us; ``verdict.course`` says when to come again."""
+
+    code = "refused"
+
+    def __init__(self, packet: Packet, code: int, say: str, reference: str | None = None) -> None:
+        self.verdict = judge(packet, code)
+        told = f" (it names {reference})" if reference else ""
+        super().__init__(f"{say}: {self.verdict.name}{told}", self.verdict.do)
+
+
 class Wire:
     """The protocol of one connection."""
 
@@ -59,8 +82,11 @@ class Wire:
         self._receive_max = window
         self._buffer = bytearray()
         self._free = deque(range(2, 2 + _WINDOW))  # 1 is the SUBSCRIBE
-        self._in_flight: set[int] = set()
+        self._in_flight: dict[int, str] = {}  # packet id -> topic
         self._send_max = _WINDOW
+        self._packet_max: int | None = None
+        self._retain = self._up = False
+        self._unsent: deque[Unsent] = deque(maxlen=_WINDOW)
 
     def connect(self, *, clean: bool) -> bytes:
         """CONNECT. ``clean`` drops what the broker kept for us."""
@@ -96,18 +122,31 @@ class Wire:
     def publish(
         self, topic: str, payload: bytes, *, retain: bool = False, expiry: int | None = None
     ) -> bytes:
-        """PUBLISH with QoS 1; only while there is ``room``. ``expiry``: seconds the broker may keep it."""
+        """PUBLISH with QoS 1; only while there is ``room``. ``expiry``: seconds the broker may keep it.
+
+        Nothing, and an ``Unsent``, for what is longer than the broker takes; no retain where it has none.
+        """
+        size = publish_size(topic, payload, ()) + 5 * (expiry is not None)
+        if self._packet_max is not None and size > self._packet_max:
+            self._unsent.append(Unsent(topic, judge("disconnect", 0x95)))
+            return b""
         packet_id = self._free.popleft()
-        self._in_flight.add(packet_id)
+        self._in_flight[packet_id] = topic
         return mqtt5.PublishPacket(
             topic,
             payload,
             qos=mqtt5.QoS.AT_LEAST_ONCE,
-            retain=retain,
+            retain=retain and self._retain,
             packet_id=packet_id,
             duplicate=False,
             message_expiry_interval=expiry,
         ).write()
+
+    def unsent(self) -> list[Unsent]:
+        """What the broker did not take since the last call, for the log and the counters."""
+        found = list(self._unsent)
+        self._unsent.clear()
+        return found
 
     def acknowledge(self, packet_ids: Iterable[int]) -> bytes:
         """PUBACKs, in one piece."""
@@ -148,31 +187,24 @@ class Wire:
         return found
 
     def _take(self, packet: mqtt5.Packet) -> Happening | None:
+        if not self._up and not isinstance(packet, mqtt5.ConnAckPacket | mqtt5.DisconnectPacket):
+            raise RemoteProtocolError(f"the broker sent a {type(packet).__name__} before CONNACK")
         match packet:
             case mqtt5.PublishPacket():
                 return _came(packet)
             case mqtt5.PubAckPacket():
-                if packet.packet_id in self._in_flight:
-                    self._in_flight.discard(packet.packet_id)
-                    self._free.append(packet.packet_id)
+                self._answered(packet)
                 return None
             case mqtt5.PingRespPacket():
                 return None
             case mqtt5.ConnAckPacket():
                 return self._welcomed(packet)
             case mqtt5.SubAckPacket():
-                if any(
-                    code != mqtt5.SubAckReasonCode.GRANTED_QOS_AT_LEAST_ONCE
-                    for code in packet.reason_codes
-                ):
-                    raise PeerUnreachable(
-                        "the broker refuses to let us read", "allow the gateway evt and state"
-                    )
-                return Subscribed()
+                return self._granted(packet)
             case mqtt5.DisconnectPacket():
-                raise PeerUnreachable(
-                    f"the broker ended the connection: {packet.reason_code.name.lower()}"
-                )
+                raise Refused(
+                    "disconnect", int(packet.reason_code), "the broker ended the connection", packet.server_reference
+                )  # fmt: skip
             case (
                 mqtt5.ConnectPacket() | mqtt5.PubRecPacket() | mqtt5.PubRelPacket() | mqtt5.PubCompPacket()
                 | mqtt5.SubscribePacket() | mqtt5.UnsubscribePacket() | mqtt5.UnsubAckPacket()
@@ -185,15 +217,41 @@ class Wire:
                 assert_never(packet)
 
     def _welcomed(self, packet: mqtt5.ConnAckPacket) -> Connected:
-        if packet.reason_code != mqtt5.ConnAckReasonCode.SUCCESS:
-            raise PeerUnreachable(
-                f"the broker refuses us: {packet.reason_code.name.lower()}",
-                "check the gateway's credentials",
-            )
+        if self._up:
+            raise RemoteProtocolError("the broker welcomed us twice")
+        code = int(packet.reason_code)
+        if code < 0x80 and int(packet.max_qos) < 1:
+            code = 0x9B
+        if code < 0x80 and not packet.wildcard_subscription_available:
+            raise Refused("suback", 0xA2, "the broker is of no use")
+        if code >= 0x80:
+            raise Refused("connack", code, "the broker refuses us", packet.server_reference)
+        self._up = True
+        self._retain = packet.retain_available
+        self._packet_max = packet.max_packet_size
         self._send_max = min(_WINDOW, packet.receive_max)
-        if packet.server_keep_alive is not None:
+        if packet.server_keep_alive:  # 0: it does not mind; we still want to know whether it lives
             self.keep_alive = packet.server_keep_alive
         return Connected(packet.session_present)
+
+    def _granted(self, packet: mqtt5.SubAckPacket) -> Subscribed:
+        codes = [int(code) for code in packet.reason_codes]
+        if packet.packet_id != 1 or len(codes) != len(self._filters):
+            raise RemoteProtocolError("the broker granted what we did not ask for")
+        for code in codes:
+            if code >= 0x80:
+                raise Refused("suback", code, "the broker refuses to let us read")
+            if code != 1:  # QoS 0 may lose what it was handed
+                raise Refused("suback", 0x87, "the broker lets us read with another QoS only")
+        return Subscribed()
+
+    def _answered(self, packet: mqtt5.PubAckPacket) -> None:
+        topic = self._in_flight.pop(packet.packet_id, None)
+        if topic is None:
+            return
+        self._free.append(packet.packet_id)
+        if int(packet.reason_code) != 0:
+            self._unsent.append(Unsent(topic, judge("puback", int(packet.reason_code))))
 
 
 def _came(packet: mqtt5.PublishPacket) -> Came:

@@ -11,7 +11,8 @@ from typing import Annotated
 
 import typer
 
-from mocban.cli import ConfigOption, new_app, run_app, run_service
+from mocban.cli import ConfigOption, JsonOption, new_app, run_app, run_service
+from mocban.errors import ConfigError
 
 app = new_app("Self-checkout kiosks and security gates.")
 emulate = new_app("Peers that speak the real bytes: for the demo, training and tests.")
@@ -25,45 +26,50 @@ HostOption = Annotated[str, typer.Option("--host", help="Address to listen on.")
 
 
 @app.command()
-def run(config: ConfigOption = None) -> None:
+def run(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Run the kiosk: pad, library system, screen."""
     from kiosk.app import main
     from kiosk.settings import KioskSettings
 
-    run_app("kiosk", KioskSettings, main, config)
+    run_app("kiosk", KioskSettings, main, config, as_json=as_json)
 
 
 @app.command()
-def gate(config: ConfigOption = None) -> None:
+def gate(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Run one security gate."""
     from kiosk.gates import main
     from kiosk.settings import GateSettings
 
-    run_app("gate", GateSettings, main, config)
+    run_app("gate", GateSettings, main, config, as_json=as_json)
 
 
 @emulate.command()
-def ils(world: WorldOption, port: int = 6001, host: HostOption = "127.0.0.1") -> None:
+def ils(
+    world: WorldOption,
+    port: int = 6001,
+    host: HostOption = "127.0.0.1",
+    as_json: JsonOption = False,
+) -> None:
     """A library system that speaks SIP2."""
     from kiosk.emulators.ils import main
 
-    run_service(lambda stop: main(_world(world), host, port, stop))
+    run_service(lambda stop: main(_world(world), host, port, stop), as_json=as_json)
 
 
 @emulate.command()
-def pad(world: WorldOption, link: LinkOption) -> None:
+def pad(world: WorldOption, link: LinkOption, as_json: JsonOption = False) -> None:
     """A FEIG reader pad on a pty."""
     from kiosk.emulators.pad import main
 
-    run_service(lambda stop: main(_world(world), link, stop))
+    run_service(lambda stop: main(_world(world), link, stop), as_json=as_json)
 
 
 @emulate.command("gate")
-def gate_reader(world: WorldOption, link: LinkOption) -> None:
+def gate_reader(world: WorldOption, link: LinkOption, as_json: JsonOption = False) -> None:
     """A FEIG gate reader on a pty."""
     from kiosk.emulators.gate import main
 
-    run_service(lambda stop: main(_world(world), link, stop))
+    run_service(lambda stop: main(_world(world), link, stop), as_json=as_json)
 
 
 @emulate.command()
@@ -72,13 +78,18 @@ def line(
     forward: Annotated[
         list[str], typer.Option("--forward", help="FROM:TO, two ports on loopback.")
     ],
+    as_json: JsonOption = False,
 ) -> None:
     """The branch's network line, which can be cut."""
     from kiosk.emulators.line import main
 
-    pairs = [tuple(map(int, each.split(":"))) for each in forward]
-    ways = [("127.0.0.1", here, "127.0.0.1", there) for here, there in pairs]
-    run_service(lambda stop: main(_world(world), ways, stop))
+    ways = []
+    for each in forward:
+        here, _, there = each.partition(":")
+        if not (here.isdecimal() and there.isdecimal()):
+            raise ConfigError(f"{each} names no two ports", "write FROM:TO", code="usage")
+        ways.append(("127.0.0.1", int(here), "127.0.0.1", int(there)))
+    run_service(lambda stop: main(_world(world), ways, stop), as_json=as_json)
 
 
 @emulate.command()
@@ -88,6 +99,7 @@ def panel(
     host: HostOption = "127.0.0.1",
     kiosk_url: str = "",
     gateway_url: str = "",
+    as_json: JsonOption = False,
 ) -> None:
     """The world's control panel and HTTP API."""
     from kiosk.emulators.panel import main
@@ -97,7 +109,7 @@ def panel(
     async def serve(stop: asyncio.Event) -> None:
         await main(_world(world), host, port, stop, links)
 
-    run_service(serve)
+    run_service(serve, as_json=as_json)
 
 
 def _world(path: Path) -> Path:

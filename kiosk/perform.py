@@ -110,6 +110,7 @@ def fact(effect: Tell) -> Fact:
                 "session": session,
                 "line": line,
                 "item": item,
+                "uid": effect.item.uid,
                 "action": action,
                 "reason": effect.refused[:64],
             }
@@ -117,7 +118,14 @@ def fact(effect: Tell) -> Fact:
     kind = LoanMade if effect.way is Way.BORROW else ReturnMade
     more = {"due": effect.due} if effect.way is Way.BORROW else {"bin": effect.bin[:255]}
     return kind.model_validate(
-        {"session": session, "line": line, "item": item, "security": effect.security, **more}
+        {
+            "session": session,
+            "line": line,
+            "item": item,
+            "uid": effect.item.uid,
+            "security": effect.security,
+            **more,
+        }
     )
 
 

@@ -10,15 +10,25 @@ from dataclasses import dataclass
 from kiosk.devices.base import Tag
 from kiosk.inventory import Inventory, Rounds
 from kiosk.journal import Journal
+from kiosk.patience import Patience
 from kiosk.perform import World, failed, perform
 from kiosk.session.effects import Effect, Secure, Tell, Unsecure
-from kiosk.session.events import Event, Expired, IlsBack, IlsUnsure, Rested, Tapped, Woke
-from kiosk.session.state import Mode, Rules, Visit
+from kiosk.session.events import (
+    Barred,
+    Event,
+    Expired,
+    IlsBack,
+    IlsUnsure,
+    Rested,
+    Tapped,
+    Woke,
+)
+from kiosk.session.state import Rules, Visit
 from kiosk.session.step import resting, step
 from kiosk.settings import KioskSettings
 from mocban import log
 from mocban.errors import MocbanError, StorageError
-from mocban.events import DeviceChanged
+from mocban.events import Audited, DeviceChanged
 from mocban.health import Health
 from mocban.ids import jitter, new_id
 
@@ -32,6 +42,8 @@ UNHEARD = 15.0
 """Seconds after the start when a library system that never answered is told as lost."""
 RETRY = (0.2, 5.0)
 """First and longest pause before the disk is tried again, seconds."""
+BARS = ("wiped", "closed", "outbox-full", "disk")
+"""Why a kiosk may be barred; of several reasons the first is shown."""
 
 _log = log.get("kiosk.runner")
 
@@ -68,20 +80,29 @@ class Runner:
         self._stop = asyncio.Event()
         self._told: dict[str, bool] = {}  # devices as last told
         self._wake = asyncio.Event()
-        self._limit: tuple[float, asyncio.TimerHandle] | None = None
+        self._patience = Patience(
+            settings, self._clock, lambda: self._try(Expired(self._clock.now()))
+        )
         self._silences = 0
         self._asking: asyncio.TimerHandle | None = None
         self._unheard: asyncio.TimerHandle | None = None
+        self._bars: dict[str, bool] = {}
+        self._barring: asyncio.TimerHandle | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Take up where the journal ends, then go on until ``stop``. StorageError if the journal cannot be read."""
         self._stop = stop
         self.visit = self._journal.replay()
+        self._abandon()
         self._replayed = True
+        if self.visit.barred:  # by whoever barred it, until they say otherwise
+            self._bars.setdefault(self.visit.barred, True)
         rules = Rules(self._settings.tag_tries, self._settings.idle_seconds)
         self.feed(Woke(self._clock.now(), rules))
+        self._bar()
         self._health.check("journal", ok=True)
         self._say()
+        self._wake_all()
         self._unheard = asyncio.get_running_loop().call_later(UNHEARD, self._never_heard)
         watch = asyncio.create_task(self._inventory.run(self, stop))
         stopped = asyncio.create_task(stop.wait())
@@ -121,12 +142,37 @@ class Runner:
             self._ask_again()
         self._compact(before, event)
         if self.visit != before:
-            self._time(before)
+            self._patience.follow(before, self.visit)
             self._wake_all()
 
     async def tap(self, action: str, value: str = "") -> None:
         """A person touched the screen; a disk that takes no events takes no taps."""
         self._try(Tapped(self._clock.now(), action, value, new_id()))
+
+    def bar(self, why: str, on: bool) -> None:
+        """One reason (of ``BARS``) to begin nothing new here, or its end; while any stands, the kiosk is barred.
+
+        The one that is shown stands in the journal and holds after a restart until ``bar`` says that it is over.
+        """
+        self._bars[why] = on
+        self._bar()
+
+    async def at_rest(self, patience: float) -> bool:
+        """True as soon as nobody is at the kiosk and nothing is under way; False if that takes longer (seconds).
+
+        Lines of ended visits may still wait for the library system: they stand in ``visit.old``.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                while True:
+                    wake = self._wake
+                    if not self._replayed or not resting(self.visit):
+                        await wake.wait()
+                    elif self._tasks:
+                        await asyncio.wait(set(self._tasks))
+                    else:
+                        return True
+        return False
 
     async def changes(self) -> AsyncIterator[None]:
         """Yields at once, then after every change of ``visit`` or ``status``."""
@@ -151,6 +197,33 @@ class Runner:
         if ok:
             self._silences = 0
             self._ils_back()
+
+    # Barred, abandoned
+
+    def _bar(self) -> None:
+        """Feed the reason that counts now, if it is another one; a disk that does not take it is asked again."""
+        if not self._replayed or self._stop.is_set():
+            return
+        if self._barring is not None:
+            self._barring.cancel()
+            self._barring = None
+        on = [why for why, is_on in self._bars.items() if is_on]
+        why = min(on, key=lambda one: (*BARS, one).index(one), default="")
+        if why != self.visit.barred and not self._try(Barred(self._clock.now(), why)):
+            self._barring = asyncio.get_running_loop().call_later(RETRY[1], self._bar)
+
+    def _abandon(self) -> None:
+        """Tell of visits whose card cannot be read here (a restored disk), and of their items, then forget them."""
+        for lost, items in self._journal.lost.items():
+            self._world.facts.put(
+                Audited(
+                    ref=lost, actor="app:kiosk", action="visit-abandoned", object=" ".join(items)[:255],
+                    outcome="failed", reason="seal-broken",
+                )
+            )  # fmt: skip
+            _log.error("visit.abandoned", visit=lost, why="seal-broken", do="settle at the desk")
+        if self._journal.lost:
+            self._journal.compact(Rested(self._clock.now(), self.visit))
 
     # Effects
 
@@ -234,43 +307,6 @@ class Runner:
         if self.status.ils_ok and (waits or self.visit.notice == "ils-silent"):
             self._try(IlsBack(self._clock.now()))
 
-    # Time
-
-    def _time(self, before: Visit) -> None:
-        """Start the clock of the screen anew whenever there was a sign of life."""
-        if (before.mode, before.touched, before.lang) == (
-            self.visit.mode,
-            self.visit.touched,
-            self.visit.lang,
-        ):
-            return
-        if self._limit is not None:
-            self._limit[1].cancel()
-            self._limit = None
-        seconds = self._patience()
-        if seconds is not None:
-            self._await(self._clock.mono() + seconds, seconds)
-
-    def _patience(self) -> float | None:
-        match self.visit.mode:
-            case Mode.DONE:
-                return self._settings.thanks_seconds
-            case Mode.IDLE:  # a language that was chosen and left
-                return self._settings.idle_seconds if self.visit.lang != Visit().lang else None
-            case _:
-                return self._settings.idle_seconds
-
-    def _await(self, deadline: float, seconds: float) -> None:
-        self._limit = (deadline, asyncio.get_running_loop().call_later(seconds, self._expire))
-
-    def _expire(self) -> None:
-        if self._limit is None:
-            return
-        deadline = self._limit[0]
-        left = deadline - self._clock.mono()
-        if left > 0 or not self._try(Expired(self._clock.now())):
-            self._await(deadline, max(left, RETRY[0]))
-
     # Condition
 
     def _device(self, part: str, *, ok: bool, why: str) -> None:
@@ -325,7 +361,8 @@ class Runner:
             _log.error("journal.failed", say=error.say)
 
     async def _end(self) -> None:
-        for handle in (self._asking, self._unheard, self._limit[1] if self._limit else None):
+        self._patience.end()
+        for handle in (self._asking, self._unheard, self._barring):
             if handle is not None:
                 handle.cancel()
         for task in self._tasks:

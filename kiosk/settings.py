@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
@@ -83,6 +84,8 @@ class KioskSettings(BaseModel):
     """How long the thank-you screen stands."""
     tag_tries: Annotated[int, Field(ge=1, le=50)] = 5
     """Failed writes of one tag before a loan is undone."""
+    log_file: Path | None = None
+    """File the log goes to, for the order collect-logs; without one, systemd's journal is asked."""
 
 
 class GateSettings(BaseModel):
@@ -108,3 +111,5 @@ class GateSettings(BaseModel):
     """Address of the health page."""
     port: Annotated[int, Field(ge=0, le=65535)] = 8081
     """Port of the health page; 0 picks a free one."""
+    log_file: Path | None = None
+    """File the log goes to, for the order collect-logs; without one, systemd's journal is asked."""

@@ -80,9 +80,14 @@ def run(name: str, *, quick: bool, as_json: bool) -> int:
     if unknown := set(wanted) - set(known):
         raise ConfigError(f"there is no bench {unknown.pop()}", "see mocban bench list")
     results = [(each, _load(each)(quick)) for each in wanted]
-    for each, cases in results:
-        _print(each, cases, as_json=as_json)
-    return Exit.DONE if all(c.met for _, cases in results for c in cases) else Exit.NO
+    met = all(c.met for _, cases in results for c in cases)
+    if as_json:
+        found = [{"bench": each, "cases": [c.as_json() for c in cases]} for each, cases in results]
+        emit({"ok": met, "benches": found, "errors": []})
+    else:
+        for each, cases in results:
+            _print(each, cases)
+    return Exit.DONE if met else Exit.NO
 
 
 def _load(name: str) -> Callable[[bool], list[Case]]:
@@ -95,10 +100,7 @@ def _load(name: str) -> Callable[[bool], list[Case]]:
     return run_bench
 
 
-def _print(name: str, cases: list[Case], *, as_json: bool) -> None:
-    if as_json:
-        emit({"bench": name, "cases": [c.as_json() for c in cases]})
-        return
+def _print(name: str, cases: list[Case]) -> None:
     for c in cases:
         mark = "met" if c.met else "MISSED"
         typer.echo(

@@ -1,66 +1,83 @@
-"""The way from an outbox to the gateway: paho-mqtt behind one small door; the only file that imports paho.
+"""The way from an outbox to the gateway and from the gateway to us.
 
-A PUBACK proves nothing: rows leave the outbox by the gateway's watermark alone. paho keeps no state of ours: we publish
-only while connected, and every connection is a new client.
+A PUBACK proves nothing: rows leave the outbox by the gateway's watermark alone. Every connection is a new ``Line``;
+what it may send stands in ``mocban.flow``, what a broker's refusal means in ``mocban.reasons``.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
+from collections import deque
+from collections.abc import Callable
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from paho.mqtt.client import (
-    Client,
-    ConnectFlags,
-    DisconnectFlags,
-    MQTTMessage,
-    MQTTv5,
-)
-from paho.mqtt.enums import CallbackAPIVersion
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
-from paho.mqtt.reasoncodes import ReasonCode
-from prometheus_client import Counter
+from prometheus_client import Counter, Gauge
 
 from mocban import log
+from mocban.commands import ORDER_MAX
+from mocban.errors import RemoteProtocolError
+from mocban.feeds import FEED_MAX
+from mocban.flow import Flow, publish_size
 from mocban.identity import Identity
 from mocban.ids import jitter
+from mocban.line import CONNECT_SECONDS, Line
+from mocban.messages import MESSAGE_MAX, Ack, State
 from mocban.outbox import Outbox
+from mocban.reasons import Course, Packet, Verdict, judge
 
-WINDOW = 50  # unconfirmed publishes at a time
-KEEP_ALIVE = 30  # seconds
-WILL_DELAY = (
-    10  # seconds before the broker tells others that we are gone: hides a short break of the line
-)
+WINDOW = 50  # unconfirmed publishes at a time, or the broker's Receive Maximum if that is less
+KEEP_ALIVE = 30  # seconds, unless the broker names its own
+WILL_DELAY = 10  # seconds before others hear that we are gone: hides a short break of the line
 BACKOFF = (0.2, 30.0)  # first and longest pause before connecting again, seconds
-RESEND = (
-    2.0,
-    60.0,
-)  # first and longest wait for the watermark before everything waiting is sent again, seconds
-PARKED = 60.0  # pause after the broker said "not authorized", seconds
+RESEND = (2.0, 60.0)  # first and longest wait for the watermark before all is sent again, seconds
+PARKED = 60.0  # pause after a refusal that only a person can cure, seconds
+TAKEN_OVER = 600.0  # pause after somebody else came with our identity, seconds
+RECEIPTS = 64  # receipts waiting for room; an order whose receipt is lost comes again
+PACKET_MAX = FEED_MAX + 4096  # longest packet we take, told to the broker
+LONGEST = {"ack": MESSAGE_MAX, "cmd": ORDER_MAX, "feed": FEED_MAX}
+
+Take = Callable[[str, bytes], None]
+"""Gets the name of an order or a feed, and its payload."""
 
 _log = log.get("bus")
 _published = Counter("mocban_bus_published_total", "Facts handed to the broker, repeats included")
-_refused = Counter("mocban_bus_refused_total", "PUBACKs with a reason of failure", ["reason"])
+_refused = Counter("mocban_bus_refused_total", "Publishes the broker did not take", ["reason"])
+_ended = Counter("mocban_bus_ended_total", "Connections the broker ended", ["packet", "reason"])
+_dropped = Counter("mocban_bus_dropped_total", "Messages to us that were no use", ["channel"])
+_parked = Gauge("mocban_bus_parked", "1 while a refusal waits for a person", ["device"])
 
 
 class Bus:
     """Keeps one process connected and its outbox draining."""
 
-    def __init__(self, url: str, identity: Identity, outbox: Outbox) -> None:
+    def __init__(
+        self, url: str, identity: Identity, outbox: Outbox, *, ca_file: Path | None = None,
+        orders: Take | None = None, feeds: Take | None = None,
+    ) -> None:  # fmt: skip
         parts = urlsplit(url)
         self._tls = parts.scheme == "mqtts"
         self._host = parts.hostname or "127.0.0.1"
         self._port = parts.port or (8883 if self._tls else 1883)
+        self._ca_file = ca_file
         self._identity = identity
         self._outbox = outbox
+        self._takes = {"cmd": orders, "feed": feeds}
         self._loop: asyncio.AbstractEventLoop
         self._wake = asyncio.Event()
+        self._link: Link | None = None
+        self._retain = True  # until the broker says that it cannot
+        self._alarm: tuple[Packet, Verdict] | None = None
+        self._blocked = 0  # the fact an alarm of a PUBACK is about
         self.connected = False
+        self.mode = ""
+        self.feed_versions: dict[str, int] = {}
+        self.on_alarm: Callable[[str], None] = lambda _: None
+        """Called on the loop with what a person has to do, and with "" once it is over."""
+        _parked.labels(identity.device).set(0)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Connect, drain, connect again, until ``stop``."""
@@ -68,29 +85,61 @@ class Bus:
         self._outbox.on_put = lambda: self._poke()
         pause = BACKOFF[0]
         while not stop.is_set():
-            link = Link(self)
+            link = self._link = Link(self)
             session = asyncio.create_task(self._session(link, stop))
             stopped = asyncio.create_task(stop.wait())
+            began = self._loop.time()
             await asyncio.wait({session, stopped}, return_when=asyncio.FIRST_COMPLETED)
-            if await self._ended(session, stopped):
+            try:
+                await self._settled(session, stopped)
+            finally:
+                self.connected, self._link = False, None
+                await link.close()
+            if link.useful or self._loop.time() - began > BACKOFF[1]:
                 pause = BACKOFF[0]
-            self.connected = False
-            await link.close()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), jitter(pause) + (PARKED if link.parked else 0))
+                await asyncio.wait_for(stop.wait(), link.rest(pause))
             pause = min(pause * 2, BACKOFF[1])
 
-    async def _session(self, link: Link, stop: asyncio.Event) -> bool:
-        """One connection from first byte to last; True if there was one."""
-        try:
-            await link.open(self._host, self._port, tls=self._tls)
-        except (OSError, ValueError) as error:
-            _log.info("bus.down", why=type(error).__name__)
-            return False
-        await link.drain(stop)
-        return True
+    def receipt(self, name: str, payload: bytes) -> None:
+        """Publish on ``rsp/{name}``; dropped while there is no connection, since the order comes again. On the loop."""
+        if self._link is not None and self.connected:
+            self._link.receipts.append((name, payload))
+            self._wake.set()
 
-    async def _ended(self, session: asyncio.Task[bool], stopped: asyncio.Task[bool]) -> bool:
+    def say(self) -> None:
+        """Publish the retained state again, for ``mode`` or ``feed_versions`` changed. On the loop."""
+        if self._link is not None:
+            self._link.saying = True
+            self._wake.set()
+
+    @property
+    def alarm(self) -> str:
+        """What a person has to do before anything flows again; empty if nothing."""
+        if self._alarm is None:
+            return ""
+        packet, verdict = self._alarm
+        return f"{packet} {verdict.name}: {verdict.do or 'look at the broker'}"
+
+    def state(self, *, online: bool) -> bytes:
+        """The retained ``state`` of this process; it carries the epoch, so a late will cannot speak for a new one."""
+        outbox = self._outbox
+        return State(
+            online=online, app=self._identity.app, epoch=outbox.epoch, version=version("mocban"),
+            mode=self.mode, upto=outbox.upto, told=outbox.told, feeds=dict(self.feed_versions),
+        ).encode()  # fmt: skip
+
+    async def _session(self, link: Link, stop: asyncio.Event) -> None:
+        """One connection from first byte to last."""
+        try:
+            await link.open(self._host, self._port, self._ca_file, tls=self._tls)
+        except (OSError, ValueError) as error:  # no name, no peer, no certificate
+            if link.verdict is None:  # else it was logged by its name
+                _log.info("bus.down", why=type(error).__name__)
+            return
+        await link.drain(stop)
+
+    async def _settled(self, session: asyncio.Task[None], stopped: asyncio.Task[bool]) -> None:
         """Let go of a connection at once when we stop, even one that never answers."""
         if not session.done():
             done, _ = await asyncio.wait({session}, timeout=0.1)  # the drain sees stop by itself
@@ -98,182 +147,226 @@ class Bus:
                 session.cancel()
         stopped.cancel()
         results = await asyncio.gather(session, stopped, return_exceptions=True)
-        fault = results[0]
-        if isinstance(fault, Exception):
-            raise fault
-        return fault is True
+        if isinstance(results[0], Exception):
+            raise results[0]
 
     def _poke(self) -> None:
         """Wake the drain; called from any thread."""
         with contextlib.suppress(RuntimeError):  # the loop is gone: we are stopping
             self._loop.call_soon_threadsafe(self._wake.set)
 
-    def state(self, *, online: bool) -> bytes:
-        """The retained ``state`` of this process; it carries the epoch, so a late will cannot speak for a new one."""
-        return json.dumps(
-            {
-                "v": 1,
-                "online": online,
-                "app": self._identity.app,
-                "epoch": self._outbox.epoch,
-                "version": version("mocban"),
-            }
-        ).encode()
+    def _alarmed(self, alarm: tuple[Packet, Verdict] | None) -> None:
+        if alarm != self._alarm:
+            self._alarm = alarm
+            _parked.labels(self._identity.device).set(alarm is not None)
+            self.on_alarm(self.alarm)
 
 
 class Link:
-    """One connection, from CONNECT to its end. paho's thread calls in; everything else runs on the loop."""
+    """One connection, from CONNECT to its end."""
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
         self._up = asyncio.Event()
         self._lost = asyncio.Event()
-        self._flying: dict[int, int] = {}  # mid -> seq
-        self._sent = 0  # highest seq handed to paho on this connection
-        self.parked = False
-        identity = bus._identity
-        self._client = client = Client(
-            CallbackAPIVersion.VERSION2,
-            identity.client_id,
-            protocol=MQTTv5,
-            reconnect_on_failure=False,
-        )
-        client.max_inflight_messages_set(
-            WINDOW + 1
-        )  # paho queues beyond 20 by itself; one more is the state
-        will = Properties(PacketTypes.WILLMESSAGE)  # type: ignore[no-untyped-call]
-        will.WillDelayInterval = WILL_DELAY
-        client.will_set(
-            identity.topic("state"), bus.state(online=False), qos=1, retain=True, properties=will
-        )
-        client.on_connect = self._on_connect
-        client.on_disconnect = self._on_disconnect
-        client.on_publish = self._on_publish
-        client.on_message = self._on_message
+        self._epoch = bus._outbox.epoch
+        self._renewed = False
+        self._own = bus._identity.topic("state").removesuffix("state")
+        self._flow = Flow(WINDOW, RESEND, bus._loop.time(), self._floor())
+        self._packet_max: int | None = None
+        self._oversize: set[str] = set()  # said once a connection
+        self._will = bus.state(online=False)
+        self._line = Line(
+            bus._identity.client_id, (self._own + "state", self._will, bus._retain), WILL_DELAY, WINDOW + 1, self
+        )  # fmt: skip
+        self.saying = True
+        self.receipts: deque[tuple[str, bytes]] = deque(maxlen=RECEIPTS)
+        self.verdict: Verdict | None = None
+        self.useful = False  # a watermark came
 
-    async def open(self, host: str, port: int, *, tls: bool) -> None:
-        """Connect and subscribe to our watermark; OSError if that fails."""
-        # A plain cancellable connect first: paho's own blocks a thread, for as long as a dead line likes.
-        async with asyncio.timeout(5):
-            _, writer = await asyncio.open_connection(host, port)
-        writer.close()
-        with contextlib.suppress(OSError):
-            await writer.wait_closed()
-        if tls:
-            self._client.tls_set()
-        self._client.connect_timeout = 5
-        await asyncio.to_thread(self._client.connect, host, port, KEEP_ALIVE, clean_start=True)
-        self._client.loop_start()
-        async with asyncio.timeout(5):
+    async def open(self, host: str, port: int, ca_file: Path | None, *, tls: bool) -> None:
+        """Connect and subscribe to what is ours; OSError if that fails."""
+        await self._line.open(
+            host,
+            port,
+            tls=tls,
+            ca_file=ca_file,
+            keep_alive=KEEP_ALIVE,
+            session=WILL_DELAY,
+            packet_max=PACKET_MAX,
+        )
+        async with asyncio.timeout(CONNECT_SECONDS):
             await self._up.wait()
         if self._lost.is_set():
             raise OSError("the broker refused the connection")
-        identity = self._bus._identity
-        self._client.subscribe(identity.topic("ack"), qos=1)
-        self._client.publish(
-            identity.topic("state"), self._bus.state(online=True), qos=1, retain=True
-        )
+        filters = ["ack", *(f"{name}/#" for name, take in self._bus._takes.items() if take)]
+        self._line.subscribe(self._own + name for name in filters)
         self._bus.connected = True
         _log.info("bus.up")
 
     async def drain(self, stop: asyncio.Event) -> None:
         """Publish what waits, within the window; begin again when the watermark stands still."""
-        wait, mark = RESEND[0], self._outbox_floor()
-        wake = self._bus._wake
+        clock, wake = self._bus._loop.time, self._bus._wake
         stopped = asyncio.create_task(stop.wait())
         stopped.add_done_callback(lambda _: wake.set())
         try:
             while not (stop.is_set() or self._lost.is_set()):
+                if self._bus._outbox.epoch != self._epoch:
+                    self._renewed = True  # the will speaks for the old one
+                    return
                 wake.clear()
                 self._publish()
-                try:
-                    async with asyncio.timeout(wait):
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout_at(self._flow.until(clock())):
                         await wake.wait()
-                except TimeoutError:
-                    floor = self._outbox_floor()
-                    if floor is None or floor != mark:
-                        wait = RESEND[0]
-                    elif not self._flying:
-                        # Everything was confirmed by the broker, yet the gateway never said so: it was dropped.
-                        self._sent, wait = 0, min(wait * 2, RESEND[1])
-                    mark = floor
+                if self._flow.due(now := clock()) and not self._flow.tick(now, self._floor()):
+                    _log.warning("bus.mute")
+                    return
         finally:
             stopped.cancel()
 
     async def close(self) -> None:
-        """Say goodbye and end paho's thread."""
-        if self._client.is_connected():
-            topic = self._bus._identity.topic("state")
-            self._client.publish(topic, self._bus.state(online=False), qos=0, retain=True)
-        self._client.disconnect()
-        await asyncio.to_thread(self._client.loop_stop)
+        """Say goodbye, for the epoch this connection spoke for."""
+        words = self._will if self._renewed else self._bus.state(online=False)
+        await self._line.close(self._own + "state", words, retain=self._bus._retain)
 
-    def _outbox_floor(self) -> int | None:
+    def rest(self, pause: float) -> float:
+        """Seconds until the next connection, if the usual pause is ``pause``."""
+        longer = {Course.PARK: PARKED, Course.TAKEN_OVER: TAKEN_OVER}
+        more = longer.get(self.verdict.course, 0.0) if self.verdict else 0.0
+        return 0.0 if self._renewed else more + jitter(pause)
+
+    def _floor(self) -> int | None:
         rows = self._bus._outbox.rows(0, 1)
         return rows[0].seq if rows else None
 
     def _publish(self) -> None:
-        room = WINDOW - len(self._flying)
-        if room <= 0 or self._lost.is_set():
+        """Fill the window: first what is awaited, then facts in order."""
+        if self._lost.is_set() or self._flow.held(self._bus._loop.time()):
             return
-        for row in self._bus._outbox.rows(self._sent, room):
-            properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
-            properties.UserProperty = [("epoch", self._bus._outbox.epoch), ("seq", str(row.seq))]
-            topic = self._bus._identity.topic("evt", row.kind)
-            info = self._client.publish(topic, row.payload, qos=1, properties=properties)
-            if info.rc != 0:
-                return  # the drop is noticed in a moment; this client is never asked again
-            self._flying[info.mid] = row.seq
-            self._sent = row.seq
+        if self.saying and self._flow.room > 0:
+            self.saying = False
+            self._send("state", self._bus.state(online=True), retain=self._bus._retain)
+        while self.receipts and self._flow.room > 0:
+            name, payload = self.receipts.popleft()
+            self._send(f"rsp/{name}", payload)
+        for row in self._flow.turns(self._bus._outbox.rows):
+            if not self._send(f"evt/{row.kind}", row.payload, row.seq):
+                return
+
+    def _send(self, tail: str, payload: bytes, seq: int = 0, *, retain: bool = False) -> bool:
+        """One publish, or its count if the broker takes none so long; False if the line is gone."""
+        topic = self._own + tail
+        user = [("epoch", self._epoch), ("seq", str(seq))] if seq else []
+        size = publish_size(topic, payload, user)
+        if self._packet_max is not None and size > self._packet_max:
+            _refused.labels("packet-too-large").inc()
+            if tail not in self._oversize:
+                self._oversize.add(tail)
+                _log.error("bus.oversize", topic=tail, bytes=size, limit=self._packet_max)
+            return True
+        packet_id = self._line.publish(topic, payload, user, retain=retain)
+        if packet_id is None:
+            return False
+        self._flow.sent(packet_id, seq)
+        if seq:
             _published.inc()
+        return True
 
-    # paho's thread:
+    # what the broker says:
 
-    def _on_connect(
-        self, _c: Client, _u: Any, _f: ConnectFlags, reason: ReasonCode, _p: Any
-    ) -> None:
-        if reason.is_failure:
-            self._call(self._lost.set)
-        self._call(self._up.set)
+    def welcomed(self, code: int, limits: dict[str, Any]) -> None:
+        """CONNACK."""
+        if limits.get("MaximumQoS", 1) < 1 and code < 0x80:
+            code = 0x9B  # it will not take what we have to say
+        if code >= 0x80:
+            self._end("connack", code, limits.get("ServerReference", ""))
+        self._flow.narrow(limits.get("ReceiveMaximum", 65_535))
+        self._packet_max = limits.get("MaximumPacketSize")
+        if not limits.get("RetainAvailable", 1):
+            self._bus._retain = False
+        self._up.set()
 
-    def _on_disconnect(
-        self, _c: Client, _u: Any, _f: DisconnectFlags, _r: ReasonCode, _p: Any
-    ) -> None:
-        self._call(self._lost.set)
-        self._call(self._up.set)
-        self._call(self._bus._wake.set)
-
-    def _on_publish(self, _c: Client, _u: Any, mid: int, reason: ReasonCode, _p: Any) -> None:
-        self._call(self._confirmed, mid, int(reason.value))
-
-    def _on_message(self, _c: Client, _u: Any, message: MQTTMessage) -> None:
-        self._call(self._watermark, bytes(message.payload))
-
-    def _call(self, function: Any, *args: Any) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is gone: we are stopping
-            self._bus._loop.call_soon_threadsafe(function, *args)
-
-    # the loop again:
-
-    def _confirmed(self, mid: int, reason: int) -> None:
-        self._flying.pop(mid, None)
-        if reason >= 0x80 or reason == 0x10:
-            _refused.labels(f"0x{reason:02x}").inc()
-        if reason == 0x87:  # not authorized: repeating it at once only fills the broker's log
-            self.parked = True
-            self._lost.set()
-            _log.error(
-                "bus.not-authorized",
-                do="check the device's certificate and the broker's access list",
-            )
+    def gone(self, code: int | None, reference: str) -> None:
+        """DISCONNECT, or the bare end of the connection."""
+        if code is not None:
+            self._end("disconnect", code, reference)
+        self._lost.set()
+        self._up.set()
         self._bus._wake.set()
+
+    def granted(self, codes: list[int]) -> None:
+        """SUBACK; without our watermark nothing would ever be deleted, without orders and feeds we still tell."""
+        for code in codes[1:]:
+            if code >= 0x80:
+                _log.error("bus.deaf", reason=judge("suback", code).name)
+        if codes[0] >= 0x80:
+            self._end("suback", codes[0])
+        elif self._bus._alarm and self._bus._alarm[0] != "puback":
+            self._bus._alarmed(None)
+
+    def confirmed(self, mid: int, code: int) -> None:
+        """PUBACK."""
+        seq, verdict = self._flow.confirmed(mid), judge("puback", code)
+        if code != 0x00:
+            _refused.labels(verdict.name).inc()
+        if verdict.course is Course.GO and seq:
+            self._flow.eased()
+        elif verdict.course is Course.SLOW:
+            self._flow.hold(self._bus._loop.time(), seq)
+        elif verdict.course is Course.PARK and seq:  # a refused state or receipt stops no facts
+            self._bus._blocked = seq
+            self._end("puback", code)  # repeating it at once only fills the broker's log
+        if verdict.course is not Course.GO:
+            _log.warning("bus.refused", reason=verdict.name, seq=seq)
+        self._bus._wake.set()
+
+    def came(self, topic: str, payload: bytes) -> None:
+        """A watermark, an order or a feed."""
+        channel, _, name = topic.removeprefix(self._own).partition("/")
+        longest = LONGEST.get(channel)
+        if not topic.startswith(self._own) or longest is None:
+            return
+        if len(payload) > longest:
+            _dropped.labels(channel).inc()
+            _log.warning("bus.too-long", channel=channel, bytes=len(payload))
+            return
+        take = self._bus._takes.get(channel)
+        try:
+            if channel == "ack":
+                self._watermark(payload)
+            elif take is not None:
+                take(name, payload)
+        except Exception as error:  # noqa: BLE001  whatever an order meets, the line stays
+            _dropped.labels(channel).inc()
+            _log.error("bus.fault", channel=channel, why=type(error).__name__)
 
     def _watermark(self, payload: bytes) -> None:
         try:
-            body = json.loads(payload[:512])
-            epoch, upto = str(body["epoch"]), int(body["upto"])
-        except (ValueError, TypeError, KeyError):
+            ack = Ack.parse(payload)
+        except RemoteProtocolError:
+            _dropped.labels("ack").inc()
             _log.warning("bus.bad-ack")
             return
-        self._bus._outbox.acked(epoch, upto)
+        self.useful = True
+        outbox = self._bus._outbox
+        outbox.acked(ack)
+        passed = outbox.upto >= self._bus._blocked or outbox.epoch != self._epoch
+        if passed and self._bus._alarm and self._bus._alarm[0] == "puback":
+            self._bus._alarmed(None)
+        self._bus._wake.set()
+
+    def _end(self, packet: Packet, code: int, reference: str = "") -> None:
+        """The broker ended it, or what it said makes us end it; its first word counts."""
+        if self.verdict is not None:
+            return
+        self.verdict = verdict = judge(packet, code)
+        _ended.labels(packet, verdict.name).inc()
+        tell = _log.error if verdict.alarm or verdict.course is Course.OURS else _log.warning
+        tell("bus.ended", packet=packet, reason=verdict.name, do=verdict.do, reference=reference)
+        if code == 0x9A:
+            self._bus._retain = False
+        if verdict.alarm or packet == "suback":
+            self._bus._alarmed((packet, verdict))
+        self._lost.set()
         self._bus._wake.set()

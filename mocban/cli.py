@@ -1,4 +1,8 @@
-"""The root command: ``mocban <app> <verb>``. Sub-apps come by entry point and are loaded only when asked for."""
+"""The root command: ``mocban <app> <verb>``. Sub-apps come by entry point and are loaded only when asked for.
+
+However a command ends, this is where it is said: one sentence on stderr, or with ``--json`` one object on the last
+line of stdout, and the exit code of its kind.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import asyncio
 import json
 import os
 import sys
+import traceback
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext, suppress
 from importlib.metadata import entry_points
@@ -28,6 +33,14 @@ ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="Configuration file.", dir_okay=False)
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on the last line.")]
+VERBS = frozenset({"up", "demo", "bench", "config", "doctor"})
+"""The root's own verbs: no app is loaded for them."""
+EXITS = (
+    "Exit codes: 0 done, 1 no, 2 usage or configuration, 3 done with errors, 4 no answer from the"
+    " other side, 70 a fault of mocban."
+)
+INTERRUPTED = 130
+"""What typer makes of Ctrl-C."""
 
 
 def new_app(help_text: str) -> typer.Typer:
@@ -38,7 +51,9 @@ def new_app(help_text: str) -> typer.Typer:
     )  # fmt: skip
 
 
-def run_service(main: Callable[[asyncio.Event], Awaitable[None]], level: str = "info") -> NoReturn:
+def run_service(
+    main: Callable[[asyncio.Event], Awaitable[None]], level: str = "info", *, as_json: bool = False
+) -> NoReturn:
     """Run one service process: logs to stderr, ends orderly on a signal or with its supervisor."""
     supervise.lifeline()
     log.setup(level)
@@ -52,6 +67,8 @@ def run_service(main: Callable[[asyncio.Event], Awaitable[None]], level: str = "
             supervise.deaf()
 
     asyncio.run(body())
+    if as_json:
+        emit({"ok": True, "errors": []})
     # All that is ours is closed. Taking the interpreter apart would last longer than the whole ending did (0.3 s).
     sys.stdout.flush()
     sys.stderr.flush()
@@ -63,12 +80,14 @@ def run_app(
     model: type[M],
     main: Callable[[Config[M], asyncio.Event], Awaitable[None]],
     path: Path | None,
+    *,
+    as_json: bool = False,
 ) -> None:
     """Run the service of app ``name`` with its configuration."""
     from mocban import config  # the emulators have none, and it is not cheap to load
 
     read = config.load(name, model, path)
-    run_service(lambda stop: main(read, stop))
+    run_service(lambda stop: main(read, stop), as_json=as_json)
 
 
 def emit(body: dict[str, Any]) -> None:
@@ -79,14 +98,21 @@ def emit(body: dict[str, Any]) -> None:
 def main() -> None:
     """Entry point of the ``mocban`` command."""
     argv = sys.argv[1:]
+    as_json = "--json" in argv
     try:
-        _root(argv)(argv, prog_name="mocban")
-    except ModuleNotFoundError as error:
-        if (error.name or "").split(".")[0] in OURS:
-            raise
-        _say(_missing(error, argv), as_json="--json" in argv)
+        code = tree(argv)(argv, prog_name="mocban", standalone_mode=False)
+        sys.exit(Exit.NO if code == INTERRUPTED else int(code or Exit.DONE))
+    except (KeyboardInterrupt, typer.Abort):
+        sys.exit(Exit.NO)
+    except typer.TyperException as error:
+        _usage(error, as_json=as_json)
     except MocbanError as error:
-        _say(error, as_json="--json" in argv)
+        _say(error, as_json=as_json)
+    except Exception as error:  # noqa: BLE001  whatever it is, it has a sentence and an exit code
+        if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] not in OURS:
+            _say(_missing(error, argv), as_json=as_json)
+        traceback.print_exc()
+        _say(_bug(error), as_json=as_json)
 
 
 def _say(error: MocbanError, *, as_json: bool) -> NoReturn:
@@ -98,6 +124,25 @@ def _say(error: MocbanError, *, as_json: bool) -> NoReturn:
     sys.exit(int(error.exit))
 
 
+def _usage(error: typer.TyperException, *, as_json: bool) -> NoReturn:
+    """What was typed means nothing here: exit 2. A group alone shows its help."""
+    context = getattr(error, "ctx", None)
+    if type(error).__name__ == "NoArgsIsHelpError" and not as_json and context is not None:
+        typer.echo(context.get_help(), err=True)
+        sys.exit(Exit.USAGE)
+    path = context.command_path if context is not None else "mocban"
+    say = error.format_message().strip().rstrip(".").replace("\n", " ")
+    _say(ConfigError(say, f"see {path} -h", code="usage"), as_json=as_json)
+
+
+def _bug(error: Exception) -> MocbanError:
+    return MocbanError(
+        f"this is a fault of mocban ({type(error).__name__})",
+        "send the lines above to those who maintain it",
+        code="bug",
+    )
+
+
 def _missing(error: ModuleNotFoundError, argv: list[str]) -> ConfigError:
     role = argv[0] if argv and argv[0] in OURS else "demo"
     return ConfigError(
@@ -107,12 +152,13 @@ def _missing(error: ModuleNotFoundError, argv: list[str]) -> ConfigError:
     )
 
 
-def _root(argv: list[str]) -> Callable[..., Any]:
+def tree(argv: list[str]) -> Any:
+    """The command tree that answers ``argv``; of the apps only the one asked for is loaded."""
     root = new_app("Self-service and security operations for public libraries.")
     wanted = next((word for word in argv if not word.startswith("-")), None)
     apps = {entry.name: entry for entry in entry_points(group="mocban.commands")}
     chosen = [apps[wanted]] if wanted in apps else [apps[name] for name in sorted(apps)]
-    if wanted in apps or wanted not in {"up", "demo", "bench"}:
+    if wanted in apps or wanted not in VERBS:
         for entry in chosen:
             with nullcontext() if wanted in apps else suppress(ModuleNotFoundError):
                 root.add_typer(entry.load(), name=entry.name)
@@ -120,5 +166,5 @@ def _root(argv: list[str]) -> Callable[..., Any]:
         from mocban import verbs
 
         verbs.register(root)
-    root.callback()(lambda: None)  # keeps sub-commands even where there is only one
+    root.callback(epilog=EXITS)(lambda: None)  # keeps sub-commands even where there is only one
     return typer.main.get_command(root)

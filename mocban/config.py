@@ -20,6 +20,7 @@ from pydantic_settings import (
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
+from pydantic_settings.exceptions import SettingsError
 
 from mocban.errors import ConfigError
 from mocban.identity import Identity, check_public
@@ -94,8 +95,8 @@ def load(app: str, model: type[M], path: Path | None = None) -> Config[M]:
     Environment over credentials over conf.d over the file. Without ``path``, $MOCBAN_CONFIG or /etc/mocban/mocban.toml;
     the default file may be missing. ConfigError with one sentence for the first thing wrong.
     """
-    named = path or (Path(os.environ["MOCBAN_CONFIG"]) if "MOCBAN_CONFIG" in os.environ else None)
-    layers = [_credentials(app), *reversed(_files(named))]
+    named = named_file(path)
+    layers = [_credentials(app), *(read_toml(file) for file in reversed(files(named)))]
 
     class Layered(Shared):
         @classmethod
@@ -117,6 +118,11 @@ def load(app: str, model: type[M], path: Path | None = None) -> Config[M]:
     fields: dict[str, Any] = {app: (model, Field(default_factory=model))}
     try:
         read = create_model("Root", __base__=Layered, **fields)()
+    except SettingsError:  # which variable it was says mocban config check
+        raise ConfigError(
+            "a MOCBAN_ variable of the environment is no JSON where a table or list belongs",
+            "see mocban config check",
+        ) from None
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         key = ".".join(map(str, first["loc"]))
@@ -133,19 +139,23 @@ def load(app: str, model: type[M], path: Path | None = None) -> Config[M]:
     )
 
 
-def _files(path: Path | None) -> list[dict[str, Any]]:
-    """The file and its ``conf.d`` neighbours, in the order they are read."""
-    main = path or DEFAULT
-    if path is not None and not main.is_file():
+def named_file(path: Path | None) -> Path | None:
+    """The file somebody named: ``path``, else $MOCBAN_CONFIG; None: the default file, which may be missing."""
+    return path or (Path(os.environ["MOCBAN_CONFIG"]) if "MOCBAN_CONFIG" in os.environ else None)
+
+
+def files(named: Path | None) -> list[Path]:
+    """The file and its ``conf.d`` neighbours, in the order they are read. ConfigError if a named one is missing."""
+    main = named or DEFAULT
+    if named is not None and not main.is_file():
         raise ConfigError(
             f"there is no configuration file {main}", "name an existing file with --config"
         )
-    files = [main] if main.is_file() else []
-    files += sorted((main.parent / "conf.d").glob("*.toml"))
-    return [_toml(file) for file in files]
+    return [main] * main.is_file() + sorted((main.parent / "conf.d").glob("*.toml"))
 
 
-def _toml(file: Path) -> dict[str, Any]:
+def read_toml(file: Path) -> dict[str, Any]:
+    """What ``file`` says. ConfigError if it cannot be read or is no TOML."""
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:

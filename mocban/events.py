@@ -236,7 +236,12 @@ def chain(before: bytes, payload: bytes) -> bytes:
     A watermark carries it, so that a device forgets a fact only if the gateway holds the very bytes, and a copied
     memory card is noticed.
     """
-    return hashlib.sha256(before + hashlib.sha256(payload).digest()[:16]).digest()[:16]
+    return chain_hash(before, hashlib.sha256(payload).digest()[:16])
+
+
+def chain_hash(before: bytes, digest: bytes) -> bytes:
+    """The same where only SHA-256(payload)[:16] is still known."""
+    return hashlib.sha256(before + digest).digest()[:16]
 
 
 def _text(value: Any) -> str:
@@ -253,5 +258,5 @@ def _first(error: ValidationError) -> str:
 __all__ = [
     "CHAIN_0", "ENVELOPE_MAX", "FACTS", "AnyFact", "Audited", "CommandAnswered", "DeviceChanged", "DeviceId",
     "Envelope", "Fact", "FactShed", "GateAlarmed", "ItemRefused", "LineFact", "LoanMade", "PassageFact",
-    "PeopleCounted", "ReturnMade", "Shed", "chain", "kinds", "parse",
+    "PeopleCounted", "ReturnMade", "Shed", "chain", "chain_hash", "kinds", "parse",
 ]  # fmt: skip

@@ -125,6 +125,11 @@ def secret_file(path: Path, make: Any) -> bytes:
                 pass  # another process was quicker: its secret is the one
             finally:
                 new.unlink()
+            folder = os.open(path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
         if path.stat().st_mode & 0o077:
             raise ConfigError(f"{path} may be read by others", f"chmod 600 {path}")
         return path.read_bytes().strip()

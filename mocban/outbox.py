@@ -1,129 +1,264 @@
 """Durable store-and-forward: facts wait in SQLite until the gateway says they are committed there.
 
 One outbox per process, each with its own random epoch. ``seq`` is given inside the transaction and is gapless.
-A row is deleted only by the gateway's contiguous watermark, never by a broker's PUBACK.
+A row stops waiting only by the gateway's contiguous watermark, never by a broker's PUBACK, and only if the watermark's
+chain is ours. Rows held are contiguous: first those kept (delivered once, for a gateway that comes back older), then
+those that wait.
+
+- A watermark with another chain, or past what we told: we are a copy or a restored image. A new epoch tells anew all
+  that is held; the gateway knows facts by id, so that none is counted twice.
+- A watermark that goes back: the kept rows above it wait again, with the same bytes. If the first of them is kept no
+  more, the old epoch could never close its gap: a new epoch tells all that is held, and its audit fact says what may
+  be missing. A watermark that was merely late on the way costs a second telling, no more.
+- A row that was handed out keeps its bytes; only others are shed. A crash may forget the last hand-out: then the chain
+  differs, and a new epoch tells anew.
 """
 
 from __future__ import annotations
 
-import sqlite3
+import fcntl
+import os
+import weakref
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
 from pathlib import Path
-from threading import Lock
+from threading import RLock
 
-from prometheus_client import Gauge
+from prometheus_client import Counter, Gauge
 
+from mocban import fingerprint as places
 from mocban.clock import Clock
-from mocban.errors import LocalProtocolError, StorageError
-from mocban.events import ENVELOPE_MAX, Envelope, Fact
-from mocban.ids import new_epoch
+from mocban.errors import ConfigError, LocalProtocolError, StorageError
+from mocban.events import CHAIN_0, ENVELOPE_MAX, Audited, Envelope, Fact
+from mocban.held import Held, Marks, Row, named
+from mocban.messages import Ack
 from mocban.migrate import open_db
 
-TOLD_KEPT = 10_000
-"""How many ids of delivered facts are remembered, to drop a second telling."""
+CAP = 64 * 1024 * 1024
+"""Bytes of facts that may wait; a quarter more is the reserve for facts that are never shed."""
 
 _depth = Gauge("mocban_outbox_facts", "Facts waiting for the gateway's watermark", ["device"])
 _told = Gauge("mocban_outbox_told", "Facts put into this outbox under its epoch", ["device"])
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One waiting fact; ``payload`` is the envelope as it goes on the wire."""
-
-    seq: int
-    kind: str
-    payload: bytes
+_bytes = Gauge("mocban_outbox_bytes", "Bytes of facts waiting", ["device"])
+_shed = Counter("mocban_outbox_shed_total", "Facts given up for lack of space", ["device"])
+_renewed = Counter("mocban_outbox_renewed_total", "New epochs of the outbox", ["reason"])
 
 
 class Outbox:
-    """The outbox in ``path`` (a database it may share with its app). Thread-safe."""
+    """The outbox in ``path`` (a database it may share with its app). Thread-safe, for one process at a time.
 
-    def __init__(self, path: Path, device: str, clock: Clock) -> None:
-        self._db = open_db(path, "outbox", "mocban")
-        self._lock = Lock()
+    Callbacks come after the change, from the changing thread, without the lock.
+    ConfigError (code ``outbox-in-use``) if another one is open on ``path``.
+    """
+
+    def __init__(
+        self, path: Path, device: str, clock: Clock, *, cap: int = CAP, fingerprint: str | None = None
+    ) -> None:  # fmt: skip
+        self._lock = RLock()
         self._device = device
         self._clock = clock
+        self._cap = cap
         self.on_put: Callable[[], None] = lambda: None
-        self._db.execute(
-            "INSERT OR IGNORE INTO outbox_self (one, epoch, next) VALUES (1, ?, 1)", (new_epoch(),)
-        )
-        self.epoch: str = self._db.execute("SELECT epoch FROM outbox_self").fetchone()[0]
-        self._gauge = _depth.labels(device)
-        self._gauge.set(self.depth)
-        _told.labels(device).set(self.told)
+        self.on_full: Callable[[bool], None] = lambda _: None
+        self.on_epoch: Callable[[str], None] = lambda _: None
+        self._db = open_db(path, "outbox", "mocban")
+        self._let_go: Callable[[], object] = lambda: None
+        try:
+            # The lock also goes when this object goes without ``close``, as at the death of a process.
+            self._let_go = weakref.finalize(self, os.close, _lock(path))
+            with named(f"{path} cannot be used"):
+                where = fingerprint or places.fingerprint(path)
+                self._held = Held(self._db, device, cap, where)
+                self._begin(where)
+        except BaseException:
+            self._db.close()
+            self._let_go()
+            raise
+        self._full = self._held.marks.waiting >= cap
+        self._gauges = [gauge.labels(device) for gauge in (_depth, _told, _bytes)]
+        self._given_up = 0
+        self._show()
+
+    def _begin(self, where: str) -> None:
+        """A new epoch if the file moved, or comes from the release that knew no chain."""
+        marks = self._held.marks
+        if marks.base is None and marks.next > 1:
+            self._renew("upgrade", where=where)
+        elif marks.base is None:
+            with self._held.change("the outbox cannot be stored") as marks:
+                marks.base, marks.mark, marks.fingerprint = CHAIN_0, CHAIN_0, where
+        elif marks.fingerprint != where:
+            self._renew("moved", where=where)
+
+    @property
+    def epoch(self) -> str:
+        """The generation of this outbox, 16 hex digits."""
+        return self._held.marks.epoch
+
+    @property
+    def upto(self) -> int:
+        """The gateway's watermark."""
+        marks = self._held.marks
+        return marks.upto - marks.shift
+
+    @property
+    def told(self) -> int:
+        """How many facts were put under this epoch."""
+        marks = self._held.marks
+        return marks.next - 1 - marks.shift
 
     @property
     def depth(self) -> int:
         """How many facts wait."""
-        return int(self._db.execute("SELECT count(*) FROM outbox").fetchone()[0])
+        marks = self._held.marks
+        return marks.next - 1 - marks.upto
 
     @property
-    def told(self) -> int:
-        """How many facts were ever put under this epoch."""
-        return int(self._db.execute("SELECT next - 1 FROM outbox_self").fetchone()[0])
+    def full(self) -> bool:
+        """True from 100 % of the cap until it is below 90 %: begin nothing new that must be told."""
+        return self._full
 
     def put(self, fact: Fact) -> bool:
-        """Store ``fact`` durably; False if its id was put before. StorageError if the disk refuses."""
-        ident = str(fact.id_at(self._device))
-        with self._lock:
-            try:
-                new = self._put(ident, fact)
-            except sqlite3.Error as error:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-                raise StorageError(
-                    f"a fact cannot be stored: {error}", "free space on the disk"
-                ) from error
-        if new:
-            self._gauge.inc()
-            _told.labels(self._device).inc()
-            self.on_put()
-        return new
+        """Store ``fact`` durably; False if its id was put before. StorageError if the disk refuses.
 
-    def _put(self, ident: str, fact: Fact) -> bool:
-        self._db.execute("BEGIN IMMEDIATE")
-        if self._db.execute("SELECT 1 FROM outbox_told WHERE id = ?", (ident,)).fetchone():
-            self._db.execute("ROLLBACK")
-            return False
-        seq = int(self._db.execute("SELECT next FROM outbox_self").fetchone()[0])
-        payload = Envelope(
-            id=fact.id_at(self._device), epoch=self.epoch, seq=seq, ts=self._clock.now(), mono=self._clock.mono(),
-            boot=self._clock.boot, kind=fact.kind, kv=fact.kv, data=fact.model_dump(mode="json"),
-        ).encode()  # fmt: skip
-        if len(payload) > ENVELOPE_MAX:
-            self._db.execute("ROLLBACK")
-            raise LocalProtocolError(f"a {fact.kind} of {len(payload)} bytes")
-        self._db.execute("INSERT INTO outbox VALUES (?, ?, ?, ?)", (seq, ident, fact.kind, payload))
-        self._db.execute("INSERT INTO outbox_told VALUES (?, ?)", (ident, seq))
-        self._db.execute("UPDATE outbox_self SET next = ?", (seq + 1,))
-        self._db.execute("COMMIT")
+        StorageError (code ``outbox-full``) if even the reserve above the cap is used up.
+        """
+        what = "a fact cannot be stored"
+        with self._lock:
+            with named(what):
+                if self._held.knows(str(fact.id_at(self._device))):
+                    return False
+            with self._held.change(what) as marks:
+                self._put(marks, fact)
+                if marks.waiting > self._cap + self._cap // 4:
+                    raise StorageError(
+                        f"{self.depth} facts wait, and there is no room for more",
+                        "look why the gateway does not take them",
+                        code="outbox-full",
+                    )
+        self._settle()
+        self.on_put()
         return True
 
     def rows(self, after: int, limit: int) -> list[Row]:
-        """Up to ``limit`` waiting facts with seq > ``after``, in order."""
-        found = self._db.execute(
-            "SELECT seq, kind, payload FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?",
-            (after, limit),
-        )
-        return [Row(*row) for row in found.fetchall()]
+        """Up to ``limit`` waiting facts with seq > ``after``, in order. Their bytes stay as they are from now on."""
+        with self._lock, named("facts cannot be read"):
+            return self._held.waiting(after, limit)
 
-    def acked(self, epoch: str, upto: int) -> int:
-        """The gateway has everything up to ``upto``: forget it. Returns how many rows went.
+    def acked(self, ack: Ack) -> int:
+        """The gateway has everything up to ``ack.upto``. Returns how many facts wait no more.
 
-        A watermark of another epoch, one that goes back, or one past what we ever sent is ignored.
+        A watermark of another epoch is ignored; what the others mean stands at the top of this page.
         """
         with self._lock:
-            if epoch != self.epoch or not 0 < upto <= self.told:
-                return 0
-            self._db.execute("BEGIN IMMEDIATE")
-            gone = self._db.execute("DELETE FROM outbox WHERE seq <= ?", (upto,)).rowcount
-            self._db.execute("UPDATE outbox_self SET upto = max(upto, ?)", (upto,))
-            self._db.execute("DELETE FROM outbox_told WHERE seq <= ?", (upto - TOLD_KEPT,))
-            self._db.execute("COMMIT")
-        self._gauge.dec(gone)
-        return gone
+            before = self._held.marks.upto
+            reason, why = self._judge(ack)
+            if reason:
+                self._renew(reason, why)
+            moved = 0 if reason else self._held.marks.upto - before
+        if not reason and not moved:
+            return 0
+        self._settle()
+        if reason:
+            self.on_epoch(reason)
+        if reason or moved < 0:
+            self.on_put()
+        return max(0, moved)
+
+    def renew(self, reason: str) -> None:
+        """Begin a new epoch, and tell anew all that is held."""
+        with self._lock:
+            self._renew(reason)
+        self._settle()
+        self.on_epoch(reason)
+        self.on_put()
 
     def close(self) -> None:
-        """Close the file."""
-        self._db.close()
+        """Close the file and let another process have it. Without it only the last hand-out is forgotten."""
+        with self._lock:
+            with suppress(StorageError), self._held.change("the outbox cannot be stored"):
+                pass
+            self._db.close()
+        self._let_go()
+
+    def _put(self, marks: Marks, fact: Fact) -> None:
+        ident = fact.id_at(self._device)
+        payload = Envelope(
+            id=ident, epoch=marks.epoch, seq=marks.next - marks.shift, ts=self._clock.now(), mono=self._clock.mono(),
+            boot=self._clock.boot, kind=fact.kind, kv=fact.kv, data=fact.model_dump(mode="json"),
+        ).encode()  # fmt: skip
+        if len(payload) > ENVELOPE_MAX:
+            raise LocalProtocolError(f"a {fact.kind} of {len(payload)} bytes")
+        self._held.make_room(marks, len(payload), fact.shed)
+        self._held.add(marks, str(ident), fact.kind, fact.shed, payload)
+
+    def _judge(self, ack: Ack) -> tuple[str, str]:
+        """Move the watermark, or say why a new epoch must begin: in a word, and in words for the audit."""
+        marks = self._held.marks
+        seq = ack.upto + marks.shift
+        if ack.epoch != marks.epoch:
+            return "", ""
+        if seq >= marks.next:
+            return "clone", "clone"
+        if seq < marks.floor - 1:
+            lost = f"{ack.upto + 1} to {marks.floor - 1 - marks.shift}"
+            return "older", f"older: the gateway has {ack.upto}, {lost} are kept no more"
+        with named("facts cannot be read"):
+            after = self._held.after(seq)
+        if ack.chain is not None and after.hex() != ack.chain:
+            return "clone", "clone"
+        if seq != marks.upto:
+            with self._held.change("the watermark cannot be stored") as marks:
+                self._held.move(marks, seq, after)
+        return "", ""
+
+    def _renew(self, reason: str, why: str = "", where: str = "") -> None:
+        """One transaction; the audit fact is stored whatever the cap says."""
+        with self._held.change("a new epoch cannot begin") as marks:
+            was = marks.epoch
+            marks.renew()
+            marks.fingerprint = where or marks.fingerprint
+            audit = Audited(
+                ref=marks.epoch, actor=f"device:{self._device}", action="outbox-renewed", object=was,
+                reason=why or reason,
+            )  # fmt: skip
+            self._put(marks, audit)
+        _renewed.labels(reason).inc()
+
+    def _settle(self) -> None:
+        """Say whether the outbox is full, if that changed."""
+        with self._lock:
+            was, waiting = self._full, self._held.marks.waiting
+            self._full = waiting >= self._cap or (was and waiting * 10 >= self._cap * 9)
+            changed = was != self._full
+            self._show()
+        if changed:
+            self.on_full(not was)
+
+    def _show(self) -> None:
+        marks = self._held.marks
+        for gauge, value in zip(self._gauges, (self.depth, self.told, marks.waiting), strict=True):
+            gauge.set(value)
+        if marks.given_up != self._given_up:
+            _shed.labels(self._device).inc(marks.given_up - self._given_up)
+            self._given_up = marks.given_up
+
+
+def _lock(path: Path) -> int:
+    """The lock beside ``path``, held as long as the descriptor is open."""
+    try:
+        held = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise ConfigError(
+            f"{path.parent} cannot be written", "set data_dir to a folder this user may write"
+        ) from error
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(held)
+        raise ConfigError(
+            f"another process works with {path}",
+            "stop it first, or give this one a data_dir of its own",
+            code="outbox-in-use",
+        ) from error
+    return held

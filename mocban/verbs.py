@@ -1,17 +1,21 @@
-"""The root verbs: ``up``, ``demo``, ``bench``."""
+"""The root verbs: ``up``, ``demo``, ``bench``, ``config``, ``doctor``."""
 
 from __future__ import annotations
 
 import asyncio
+import json
+import sys
+import textwrap
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from mocban import supervise
-from mocban.cli import JsonOption, emit
-from mocban.errors import Exit
+from mocban.cli import ConfigOption, JsonOption, emit, new_app
+from mocban.errors import ConfigError, Exit
 
+settings = new_app("The configuration: what is wrong, what applies, what could be said.")
 BrokerOption = Annotated[str, typer.Option("--broker", help="auto, mosquitto or iotcore.")]
 
 
@@ -20,6 +24,8 @@ def register(root: typer.Typer) -> None:
     root.command("up")(up)
     root.command("demo")(demo)
     root.command("bench")(bench)
+    root.command("doctor")(doctor)
+    root.add_typer(settings, name="config")
 
 
 def up(
@@ -28,11 +34,15 @@ def up(
     ] = Path("demo-data"),
     free_ports: Annotated[bool, typer.Option("--free-ports", help="Use any free ports.")] = False,
     broker: BrokerOption = "auto",
+    as_json: JsonOption = False,
 ) -> None:
     """Start a whole demo branch on this machine; Ctrl-C ends it."""
     from mocban.demo.up import run
 
-    raise typer.Exit(asyncio.run(run(data.absolute(), free_ports=free_ports, broker_kind=broker)))
+    code = asyncio.run(run(data.absolute(), free_ports=free_ports, broker_kind=broker))
+    if as_json:
+        emit({"ok": code == Exit.DONE, "errors": []})
+    raise typer.Exit(code)
 
 
 def demo(
@@ -47,7 +57,7 @@ def demo(
 ) -> None:
     """The demo branch: without --once the same as ``up``."""
     if not once:
-        up(broker=broker)
+        up(broker=broker, as_json=as_json)
         return
     from mocban.demo.once import play
 
@@ -78,3 +88,108 @@ def bench(
     from mocban import benches
 
     raise typer.Exit(benches.run(name, quick=quick, as_json=as_json))
+
+
+@settings.command()
+def check(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Read every table of every installed app and name all faults at once; exit 2 if there are any."""
+    from mocban.settings import survey
+
+    faults = survey(config).faults
+    if as_json:
+        emit({"ok": not faults, "errors": [fault.as_json() for fault in faults]})
+    else:
+        for fault in faults:
+            say = fault.as_json()
+            meant = f" ({say['do']})" if fault.meant else ""
+            typer.echo(f"{fault.where}: {say['say']}{meant}", err=True)
+        if not faults:
+            typer.echo("the configuration is valid")
+    raise typer.Exit(Exit.USAGE if faults else Exit.DONE)
+
+
+@settings.command()
+def show(
+    config: ConfigOption = None,
+    origin: Annotated[
+        bool, typer.Option("--origin", help="Say where each value comes from.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Print the values that apply, secrets masked."""
+    from mocban.settings import survey
+
+    found = survey(config)
+    if found.whole is None:
+        check(config, as_json)
+    values = found.values()
+    if as_json:
+        said = [
+            {"key": v.key, "value": v.value} | ({"origin": v.origin} if origin else {})
+            for v in values
+        ]
+        emit({"ok": True, "values": said, "errors": []})
+        return
+    for v in values:
+        value = json.dumps(v.value, ensure_ascii=False)
+        typer.echo(f"{v.key} = {value}" + (f"  # {v.origin}" if origin else ""))
+
+
+@settings.command()
+def schema(as_json: JsonOption = False) -> None:
+    """Print the JSON Schema of the whole configuration."""
+    from mocban.schema import schema as build
+
+    body = build()
+    if as_json:
+        emit({"ok": True, "schema": body, "errors": []})
+    else:
+        typer.echo(json.dumps(body, ensure_ascii=False, indent=2))
+
+
+def doctor(
+    config: ConfigOption = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Look at apps that are not configured, too.")
+    ] = False,
+    lang: Annotated[
+        str, typer.Option("--lang", help="vi or en; else that of the shell.", metavar="LANG")
+    ] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Look at everything this machine needs to serve; what is not well says what to do."""
+    from mocban import doctor as room
+
+    if lang not in {"", "vi", "en"}:
+        raise ConfigError(
+            f"there is no language {lang}", "write --lang vi or --lang en", code="usage"
+        )
+    findings = []
+    for finding in room.examine(config, room.words(lang or room.language()), everything=everything):
+        findings.append(finding)
+        if not as_json:  # each at once: some take seconds
+            _print(finding.name, finding.say, finding.do, ok=finding.ok)
+    bad = [finding for finding in findings if not finding.ok]
+    if as_json:
+        body = [finding.as_json() for finding in findings]
+        errors = [{"code": f.name, "say": f.say, "do": f.do} for f in bad]
+        emit({"ok": not bad, "checks": body, "errors": errors})
+    faulty = any(finding.name == "configuration" for finding in bad)
+    raise typer.Exit(Exit.USAGE if faulty else Exit.NO if bad else Exit.DONE)
+
+
+def _print(name: str, say: str, do: str, *, ok: bool) -> None:
+    """A line for one finding, and one for what to do; 80 columns, marks a plain terminal can show."""
+    plain = not (sys.stdout.encoding or "").lower().startswith("utf")
+    mark = ("ok" if ok else "NO") if plain else ("✓" if ok else "✗")
+    typer.echo(_wrapped(f"{mark} {name}: {say}"))
+    if not ok and do:
+        typer.echo(_wrapped(f"  {'->' if plain else '→'} {do}"))
+
+
+def _wrapped(text: str) -> str:
+    # A path or an address stays whole, to be copied.
+    return textwrap.fill(
+        text, 80, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False,
+        drop_whitespace=True, replace_whitespace=False,
+    )  # fmt: skip

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -49,8 +51,31 @@ def port_of(sock: socket.socket) -> int:
     return int(sock.getsockname()[1])
 
 
-async def serve(app: Asgi, sock: socket.socket, stop: asyncio.Event) -> None:
-    """Serve ``app`` on ``sock`` until ``stop`` is set, then end within a second.
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """A certificate chain and its key, as PEM files. ConfigError if they cannot be read or do not fit."""
+
+    cert: Path
+    key: Path
+
+    def __post_init__(self) -> None:
+        try:
+            # An answer instead of a question: a service has nobody to type a passphrase.
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(self.cert, self.key, lambda: "")
+        except (OSError, ValueError) as error:
+            why = (
+                error.strerror if isinstance(error, OSError) else ""
+            ) or "it is no key of its own"
+            raise ConfigError(
+                f"certificate {self.cert} with key {self.key} cannot be used: {why}",
+                "name PEM files the service's user may read, the key without a passphrase",
+            ) from error
+
+
+async def serve(
+    app: Asgi, sock: socket.socket, stop: asyncio.Event, tls: Tls | None = None
+) -> None:
+    """Serve ``app`` on ``sock`` until ``stop`` is set, then end within a second; HTTPS only with ``tls``.
 
     Live streams must watch ``stop`` themselves: what still hangs is cut off. The socket is closed on return.
     """
@@ -65,6 +90,7 @@ async def serve(app: Asgi, sock: socket.socket, stop: asyncio.Event) -> None:
         uvicorn.Config(
             app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1,
             server_header=False, h11_max_incomplete_event_size=64 * 1024, limit_concurrency=256,
+            ssl_certfile=tls.cert if tls else None, ssl_keyfile=tls.key if tls else None,
         )
     )  # fmt: skip
     task = asyncio.create_task(server.serve(sockets=[sock]))

@@ -16,12 +16,21 @@ from starlette.responses import JSONResponse
 
 from gateway.meters import Meters
 from gateway.settings import GatewaySettings
-from gateway.store.port import MEASURES, Measure, Readings, dead_by_reason
+from gateway.store.port import (
+    MEASURES,
+    CursorGone,
+    Measure,
+    Readings,
+    dead_by_reason,
+    revived_by_reason,
+)
 from mocban.clock import Clock
 from mocban.health import Health
 
 LIMIT = 1000
 """Most entries in one answer."""
+Cursor = Annotated[str, Query(pattern=r"^([0-9a-f]{16}\.)?[0-9]{1,18}$")]
+"""``gen.n``; a bare ``n`` is of the present generation."""
 Page = Annotated[int, Query(ge=1, le=LIMIT)]
 
 
@@ -41,10 +50,10 @@ class FactOut(BaseModel):
 
 
 class FactsOut(BaseModel):
-    """A page of facts; ask again with ``after=next``."""
+    """A page of facts; ask again with ``after=next``, which is opaque."""
 
     facts: list[FactOut]
-    next: int
+    next: str
 
 
 class DayOut(BaseModel):
@@ -91,10 +100,11 @@ class DeadOut(BaseModel):
 
 
 class DeadsOut(BaseModel):
-    """How many there ever were, by reason, and the newest of them."""
+    """How many there ever were, by reason; how many of them became facts after all; the newest of the rest."""
 
     count: int
     by_reason: dict[str, int]
+    revived: int
     letters: list[DeadOut]
 
 
@@ -105,10 +115,17 @@ def routes(
     router = APIRouter()
     zone = ZoneInfo(settings.timezone)
 
-    @router.get("/api/v1/facts")
-    def facts(after: Annotated[int, Query(ge=0, lt=2**63)] = 0, limit: Page = 100) -> FactsOut:
-        """Committed facts with a cursor greater than ``after``, in the order of commit."""
-        found = readings.facts(after, limit)
+    @router.get("/api/v1/facts", response_model=FactsOut, responses={410: {}})
+    def facts(after: Cursor = "0", limit: Page = 100) -> FactsOut | JSONResponse:
+        """Committed facts after the cursor, in the order of commit. A fact may come twice: drop it by its id.
+
+        410 ``cursor-gone``: this store knows nothing of that cursor; begin at 0.
+        """
+        try:
+            at = readings.place(after)
+        except CursorGone as error:
+            return JSONResponse({"ok": False, "errors": [error.as_json()]}, 410)
+        found = readings.facts(at, limit)
         out = [
             FactOut(
                 cursor=f.cursor, device=f.device, epoch=f.epoch, seq=f.seq, id=f.id, kind=f.kind, kv=f.kv,
@@ -116,7 +133,7 @@ def routes(
             )
             for f in found
         ]  # fmt: skip
-        return FactsOut(facts=out, next=found[-1].cursor if found else after)
+        return FactsOut(facts=out, next=readings.cursor(found[-1].cursor if found else at))
 
     @router.get("/api/v1/counts")
     def counts() -> CountsOut:
@@ -140,11 +157,15 @@ def routes(
     @router.get("/api/v1/dead")
     def dead(limit: Page = 100) -> DeadsOut:
         """Messages that could not be facts."""
-        by_reason = dead_by_reason(readings.tally())
+        tally = readings.tally()
+        by_reason = dead_by_reason(tally)
         letters = [
             DeadOut.model_validate(row, from_attributes=True) for row in readings.dead(limit)
         ]
-        return DeadsOut(count=sum(by_reason.values()), by_reason=by_reason, letters=letters)
+        revived = sum(revived_by_reason(tally).values())
+        return DeadsOut(
+            count=sum(by_reason.values()), by_reason=by_reason, revived=revived, letters=letters
+        )
 
     @router.get("/metrics", include_in_schema=False)
     def metrics() -> Response:

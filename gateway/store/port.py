@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, NamedTuple, Protocol, get_args
 
+from mocban.errors import Permanent, RemoteFault
 from mocban.events import AnyFact
 
 DEAD_BYTES = 8192
@@ -127,6 +128,24 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
+class Revived:
+    """What one page of dead letters became; ``last``: the number of the last one looked at, 0 if there was none."""
+
+    tried: int = 0
+    new: int = 0
+    duplicate: int = 0
+    still_dead: int = 0
+    last: int = 0
+    orders: tuple[str, ...] = ()
+
+
+class CursorGone(RemoteFault, Permanent):
+    """A reader's cursor means nothing here: it has to begin at 0 and drop by fact id what it has already."""
+
+    code = "cursor-gone"
+
+
+@dataclass(frozen=True, slots=True)
 class StoredFact:
     """A committed fact; ``cursor`` grows in the order of commit."""
 
@@ -179,6 +198,14 @@ class Readings(Protocol):
         """Up to ``limit`` facts with a cursor greater than ``after``, in order."""
         ...
 
+    def place(self, cursor: str) -> int:
+        """The number that ``cursor`` (``gen.n``, or ``n`` of the present generation) continues from, or CursorGone."""
+        ...
+
+    def cursor(self, n: int | None = None) -> str:
+        """``gen.n`` of the present generation; without ``n``, of the last committed fact."""
+        ...
+
     def newest(self, limit: int) -> list[StoredFact]:
         """The last ``limit`` facts, newest first."""
         ...
@@ -203,8 +230,12 @@ class Readings(Protocol):
         """The last ``limit`` dead letters, newest first."""
         ...
 
+    def clones(self) -> dict[tuple[str, str], int]:
+        """Other facts told at a place already taken, by (device, epoch)."""
+        ...
+
     def tally(self) -> dict[str, int]:
-        """How often it happened, ever: ``new``, ``duplicate``, ``dead:<reason>``."""
+        """How often it happened, ever: ``new``, ``duplicate``, ``dead:<reason>``, ``revived:<reason>``."""
         ...
 
     def lag(self) -> int:
@@ -216,11 +247,22 @@ class Readings(Protocol):
         ...
 
 
+Reread = Callable[[Dead], Letter | None]
+"""A dead letter judged anew, by this release."""
+
+
 class Store(Protocol):
-    """The one writer."""
+    """The one writer. May be called from any thread; each call waits for its turn."""
 
     def append(self, batch: Sequence[Letter]) -> Outcome:
         """Store ``batch`` durably in one transaction, or raise StorageError and store nothing of it."""
+        ...
+
+    def revive(self, reread: Reread, limit: int, after: int = 0) -> Revived:
+        """Judge up to ``limit`` dead letters with a number greater than ``after`` anew, in one transaction.
+
+        What is a fact now leaves the dead and is stored at its place, with its arrival of then.
+        """
         ...
 
     def close(self) -> None:
@@ -230,5 +272,14 @@ class Store(Protocol):
 
 def dead_by_reason(tally: Mapping[str, int]) -> dict[str, int]:
     """Of a tally, how many dead letters there ever were, by reason."""
-    dead = sorted((name, amount) for name, amount in tally.items() if name.startswith("dead:"))
-    return {name.removeprefix("dead:"): amount for name, amount in dead}
+    return _under("dead:", tally)
+
+
+def revived_by_reason(tally: Mapping[str, int]) -> dict[str, int]:
+    """Of a tally, how many of them became facts after all, by the reason they had died of."""
+    return _under("revived:", tally)
+
+
+def _under(prefix: str, tally: Mapping[str, int]) -> dict[str, int]:
+    found = sorted((name, amount) for name, amount in tally.items() if name.startswith(prefix))
+    return {name.removeprefix(prefix): amount for name, amount in found}

@@ -7,6 +7,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from gateway.store import generation
 from gateway.store.port import MEASURES, DeviceRow, Hour, Measure, StoredDead, StoredFact
 from gateway.store.sqlite import COMPONENT, PACKAGE
 from mocban.errors import StorageError
@@ -30,11 +31,20 @@ class SqliteReadings:
         self._db = open_db(path, COMPONENT, PACKAGE)
         self._db.execute("PRAGMA query_only = ON")
         self._lock = Lock()
+        self._lives: list[generation.Generation] = []
 
     def facts(self, after: int, limit: int) -> list[StoredFact]:
         """Up to ``limit`` facts with a cursor greater than ``after``, in order."""
         rows = self._ask(f"{_FACT} WHERE cursor > ? ORDER BY cursor LIMIT ?", after, limit)
         return [StoredFact(*row) for row in rows]
+
+    def place(self, cursor: str) -> int:
+        """The number that ``cursor`` continues from; CursorGone if it says nothing about this store."""
+        return generation.place(cursor, self._generations(), self._top())
+
+    def cursor(self, n: int | None = None) -> str:
+        """``gen.n`` of the present generation; without ``n``, of the last committed fact."""
+        return f"{self._generations()[-1].gen}.{self._top() if n is None else n}"
 
     def newest(self, limit: int) -> list[StoredFact]:
         """The last ``limit`` facts, newest first."""
@@ -84,8 +94,15 @@ class SqliteReadings:
         )
         return [StoredDead(*row) for row in rows]
 
+    def clones(self) -> dict[tuple[str, str], int]:
+        """Other facts told at a place already taken, by (device, epoch)."""
+        rows = self._ask(
+            "SELECT device, epoch, count(*) FROM dead WHERE reason = 'seq-reuse' GROUP BY 1, 2"
+        )
+        return {(device, epoch): times for device, epoch, times in rows}
+
     def tally(self) -> dict[str, int]:
-        """How often it happened, ever: ``new``, ``duplicate``, ``dead:<reason>``."""
+        """How often it happened, ever: ``new``, ``duplicate``, ``dead:<reason>``, ``revived:<reason>``."""
         return dict(self._ask("SELECT name, amount FROM tally"))
 
     def lag(self) -> int:
@@ -96,6 +113,16 @@ class SqliteReadings:
         """Give the file back."""
         with self._lock:
             self._db.close()
+
+    def _generations(self) -> list[generation.Generation]:
+        """Read once: another one begins only when the writer opens, and that is before us."""
+        if not self._lives:
+            rows = self._ask("SELECT gen, since FROM generation ORDER BY no")
+            self._lives = [generation.Generation(*row) for row in rows]
+        return self._lives
+
+    def _top(self) -> int:
+        return int(self._ask("SELECT coalesce(max(cursor), 0) FROM facts")[0][0])
 
     def _ask(self, sql: str, *values: object) -> list[Any]:
         try:

@@ -68,6 +68,18 @@ PARTS = {
 }
 """Parts a device may report on."""
 
+ACTS = {
+    "service-started": N_("Program started, release {object}"),
+    "clone-suspected": N_("Two tell as {object}: perhaps a copied memory card"),
+    "dead-replayed": N_("Dead letters judged anew: {object}"),
+    "outbox-renewed": N_("Facts are told anew"),
+    "order-asked": N_("An order was asked for"),
+    "order-refused": N_("The device refused an order"),
+    "mode-undone": N_("A mode for a time ended by itself"),
+    "visit-abandoned": N_("A visit was abandoned"),
+}
+"""Acts an audit fact may tell of; any other is named by its name."""
+
 DEAD = {
     "bad-envelope": N_("Not a fact of ours: unreadable, or made by other software."),
     "bad-data": N_("A fact with wrong content: bring the device's software to this release."),
@@ -79,6 +91,7 @@ DEAD = {
     "id-reuse": N_("One happening told in two ways: look at the device's software."),
     "foreign-topic": N_("Sent to an address that is not ours: check the device's tenant and name."),
     "bad-state": N_("An unreadable report of a device about itself: look at its software."),
+    "bad-receipt": N_("An unreadable receipt of an order: look at the device's software."),
 }
 """What a person should do about each reason of a dead letter."""
 
@@ -138,13 +151,22 @@ def _say(fact: AnyFact, texts: NullTranslations) -> Said:
             }
             return Said("device", f"{part}: {states[fact.state]}")
         case Audited():
-            text = _("Audit: {action} {object}").format(action=fact.action, object=fact.object)
+            if fact.action in ACTS:
+                text = _(ACTS[fact.action]).format(object=fact.object)
+            else:
+                text = _("Audit: {action} {object}").format(action=fact.action, object=fact.object)
+            if fact.action == "clone-suspected":
+                return Said("alarm", text)
             return Said("device", text.strip(), _outcome(fact.outcome, fact.reason, texts))
         case CommandAnswered():
             text = _("Order {name}").format(name=fact.name)
             return Said("device", text, _outcome(fact.outcome, fact.reason, texts))
         case FactShed():
-            return Said("device", _("A report was given up for lack of space"), fact.what)
+            text = {
+                "full": _("A report was given up for lack of space"),
+                "delivered": _("A report was delivered once, and the gateway has lost it"),
+            }[fact.why]
+            return Said("device", text, fact.what)
         case _:
             assert_never(fact)
 

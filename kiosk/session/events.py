@@ -166,11 +166,20 @@ class Expired:
     at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Barred:
+    """From now on nothing new is begun at this kiosk; ``why``: closed, outbox-full, wiped, disk; "" opens it again."""
+
+    at: datetime
+    why: str = ""
+
+
 type_names = (
     Woke, Rested, Tapped, CardSeen, TagSeen, TagOdd, TagGone, PatronKnown, PatronRefused, IlsGranted, IlsDenied,
-    IlsUnsure, GivenBack, TagOpened, TagClosed, TagFailed, Told, IlsBack, Expired,
+    IlsUnsure, GivenBack, TagOpened, TagClosed, TagFailed, Told, IlsBack, Expired, Barred,
 )  # fmt: skip
 Event = (
     Woke | Rested | Tapped | CardSeen | TagSeen | TagOdd | TagGone | PatronKnown | PatronRefused | IlsGranted
     | IlsDenied | IlsUnsure | GivenBack | TagOpened | TagClosed | TagFailed | Told | IlsBack | Expired
+    | Barred
 )  # fmt: skip

@@ -132,6 +132,9 @@ class Visit:
     old: tuple[Visit, ...] = ()  # ended visits with lines still under way, those lines only
     pad: tuple[Lying, ...] = ()  # what lies on the pad, visit or not
     rules: Rules = RULES
+    barred: str = (
+        ""  # why nothing new is begun here: closed, outbox-full, wiped, disk; empty: it is open
+    )
 
     def line(self, no: int) -> Line | None:
         """Line number ``no``, if there is one."""

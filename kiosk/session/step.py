@@ -9,6 +9,7 @@ from typing import assert_never
 from kiosk.session import lines
 from kiosk.session.effects import AskPatron, Effect, EndPatron
 from kiosk.session.events import (
+    Barred,
     CardSeen,
     Event,
     Expired,
@@ -64,6 +65,8 @@ def step(visit: Visit, event: Event) -> Result:
             return _ils_back(visit, event.at)
         case Expired():
             return _rest(visit, event.at)
+        case Barred():
+            return _barred(visit, event)
         case (
             IlsGranted()
             | IlsDenied()
@@ -127,6 +130,8 @@ def _tap(visit: Visit, event: Tapped) -> Result:
     match event.action, visit.mode:
         case "lang", _:
             return (replace(visit, lang=event.value) if event.value in LANGUAGES else visit), ()
+        case "borrow" | "return" | "more", _ if visit.barred:
+            return visit, ()
         case "borrow", Mode.IDLE | Mode.DONE:
             return _begin(visit, Mode.CARD, event.visit, event.at)
         case "return", Mode.IDLE | Mode.DONE | Mode.CARD:
@@ -144,10 +149,22 @@ def _tap(visit: Visit, event: Tapped) -> Result:
 
 
 def _card(visit: Visit, event: CardSeen) -> Result:
-    if visit.mode not in {Mode.IDLE, Mode.CARD, Mode.DONE}:
+    if visit.barred or visit.mode not in {Mode.IDLE, Mode.CARD, Mode.DONE}:
         return visit, ()
     fresh, effects = _begin(visit, Mode.CHECKING, event.visit, event.at)
     return replace(fresh, patron=Patron(event.card)), (*effects, AskPatron(event.visit, event.card))
+
+
+def _barred(visit: Visit, event: Barred) -> Result:
+    """Barred: who has laid no book yet is sent away, what is under way goes on. Opened: what lies there is taken up."""
+    was, visit = visit.barred, replace(visit, barred=event.why)
+    if not event.why:
+        return scan(visit, event.at) if was else (visit, ())
+    begun = visit.mode in {Mode.CARD, Mode.CHECKING, Mode.BORROW, Mode.RETURN}
+    if begun and not visit.lines:
+        rest, effects = _rest(visit, event.at)
+        return replace(rest, lang=visit.lang), effects
+    return visit, ()
 
 
 def _known(visit: Visit, event: PatronKnown) -> Result:
@@ -246,7 +263,8 @@ def _rest(visit: Visit, at: datetime) -> Result:
     old = visit.old + (_closed(visit, unfinished) if unfinished else ())
     dealt = {line.item.uid for line in visit.lines}
     pad = tuple(replace(one, spent=True) if one.uid in dealt else one for one in visit.pad)
-    return Visit(old=old, pad=pad, rules=visit.rules, touched=at), effects
+    fresh = Visit(old=old, pad=pad, rules=visit.rules, touched=at, barred=visit.barred)
+    return fresh, effects
 
 
 def _closed(visit: Visit, unfinished: tuple[Line, ...]) -> tuple[Visit, ...]:

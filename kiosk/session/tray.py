@@ -65,8 +65,8 @@ def _go_on(visit: Visit, uid: str) -> Result:
 
 
 def _taken_up(visit: Visit, lying: Lying, at: datetime) -> Result:
-    """A new line, unless no visit is running, or the tag is spent or has one that stands."""
-    if visit.mode not in {Mode.BORROW, Mode.RETURN} or lying.spent:
+    """A new line, unless no visit is running, the kiosk is barred, or the tag is spent or has one that stands."""
+    if visit.mode not in {Mode.BORROW, Mode.RETURN} or lying.spent or visit.barred:
         return visit, ()
     have = [line for line in visit.lines if line.item.uid == lying.uid]
     over = [line for line in have if lines.passing(line)]

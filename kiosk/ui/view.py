@@ -12,7 +12,7 @@ from typing import Protocol
 
 from kiosk.session.state import Line, Mode, Phase, Visit, Way
 from kiosk.ui.rows import Look, Row, reading, row, tally
-from kiosk.ui.words import Texts, notice
+from kiosk.ui.words import Texts, bar, notice
 
 _LOANS = frozenset(
     {Phase.LENT, Phase.OPENED, Phase.PENDING, Phase.TOLD, Phase.RESECURING, Phase.GIVING_BACK}
@@ -102,6 +102,8 @@ class Screen:
 
 def view(visit: Visit, status: Status, texts: Texts, house: House) -> Screen:
     """The screen for this visit. Trouble of the kiosk itself closes it only while no books are under way."""
+    if visit.barred and visit.mode in {Mode.IDLE, Mode.CARD, Mode.CHECKING}:
+        return _closed(visit, texts, house)
     fault = _fault(visit, status)
     if fault:
         return _out(visit, texts, house, fault)
@@ -132,6 +134,12 @@ def _fault(visit: Visit, status: Status) -> str:
     if not status.ils_ok:
         return "E-ILS"
     return "" if status.ready else "E-NOT-READY"
+
+
+def _closed(visit: Visit, texts: Texts, house: House) -> Screen:
+    title, lead, code = bar(visit.barred, texts)
+    shown = texts.gettext("Incident code {code}").format(code=f"{house.device} · {code}")
+    return Screen(Name.OUT, visit.lang, title, lead, code=shown, say=f"{title}. {lead}")
 
 
 def _out(visit: Visit, texts: Texts, house: House, fault: str) -> Screen:
@@ -192,7 +200,7 @@ def _items(visit: Visit, status: Status, texts: Texts, house: House) -> Screen:
     borrowing = visit.mode is Mode.BORROW
     rows = _rows(visit.lines, texts, visit.lang)
     done = sum(one.look is Look.DONE for one in rows)
-    said = notice(visit.notice or _ailing(status), texts)
+    said = notice("barred" if visit.barred else visit.notice or _ailing(status), texts)
     counted = (
         n_("book borrowed", "books borrowed", done)
         if borrowing
@@ -231,12 +239,13 @@ def _done(visit: Visit, texts: Texts, house: House) -> Screen:
     else:
         lead = _("See you again soon.")
     more = _("Borrow more") if visit.patron is not None else _("Return more")
+    leave = Action("cancel", _("Leave now"), "log-out", primary=True)
     return Screen(
         Name.DONE, visit.lang, title, lead, count=lent + back, say=say,
         rows=tuple(one for one in rows if one.look is Look.TROUBLE),
         dues=tuple(Due(one.title, one.value) for one in reversed(fine)),
         dues_label=labels.pop() if len(labels) == 1 else "", note=notice(visit.notice, texts),
-        actions=(Action("more", more, "undo-2"), Action("cancel", _("Leave now"), "log-out", primary=True)),
+        actions=(leave,) if visit.barred else (Action("more", more, "undo-2"), leave),
         ends_at=_end(visit, house.thanks),
     )  # fmt: skip
 

@@ -36,6 +36,15 @@ class Sentence:
         return self.back if way is Way.RETURN and self.back else self.borrow
 
 
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """Why a kiosk begins nothing new: both messages for the patron, the code for whoever comes to help."""
+
+    title: str
+    lead: str
+    code: str
+
+
 def why(reason: str, way: Way, texts: Texts) -> str:
     """The sentence for a refusal code; an unknown code says that the librarian can help."""
     return texts.gettext(REASONS.get(reason, REASONS["denied"]).for_way(way))
@@ -49,6 +58,12 @@ def standing(code: str, way: Way, texts: Texts) -> str:
 def notice(code: str, texts: Texts) -> str:
     """The sentence for a notice of the whole screen; empty for no notice."""
     return texts.gettext(NOTICES.get(code, NOTICES["other"])) if code else ""
+
+
+def bar(why: str, texts: Texts) -> tuple[str, str, str]:
+    """Title, sentence and incident code of a barred kiosk; an unknown reason says the same as a closed one."""
+    one = BARS.get(why, BARS["closed"])
+    return texts.gettext(one.title), texts.gettext(one.lead), one.code
 
 
 def N_(message: str) -> str:  # noqa: N802  the name that extraction knows
@@ -123,6 +138,37 @@ NOTICES: dict[str, str] = {
     "reader-lost": N_(
         "The tray stopped working. Books with a green tick are done; please take the others to the librarian."
     ),
+    "barred": N_(
+        "Nothing more can be borrowed or returned here just now. Books with a green tick are done;"
+        " please touch Finish and take the others to the librarian's desk."
+    ),
     "other": N_("Something needs the librarian's help. Please ask at the desk."),
 }
 """Every notice code of the kiosk."""
+
+BARS: dict[str, Bar] = {
+    "closed": Bar(
+        N_("This station is closed"),
+        N_("The library has closed this station for now. Please go to the librarian's desk to borrow or return."),
+        "E-CLOSED",
+    ),
+    "outbox-full": Bar(
+        N_("This station is taking a break"),
+        N_(
+            "The connection to the centre has been away too long, so nothing more can be recorded here."
+            " Please go to the librarian's desk to borrow or return."
+        ),
+        "E-OUTBOX",
+    ),
+    "wiped": Bar(
+        N_("This station is out of use"),
+        N_("The library has taken this station out of use. Please go to the librarian's desk to borrow or return."),
+        "E-WIPED",
+    ),
+    "disk": Bar(
+        N_("This station is taking a break"),
+        N_("This station has no room left to record anything. Please go to the librarian's desk to borrow or return."),
+        "E-DISK",
+    ),
+}  # fmt: skip
+"""Every reason why a kiosk is barred."""

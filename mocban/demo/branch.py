@@ -237,6 +237,7 @@ port = {p.gateway}
 """,
             encoding="utf-8",
         )
+        (self._run / "mocban.toml").chmod(0o600)  # it holds the library system's password
 
     def _services(self) -> list[Child]:
         p, run, world = self.ports, self._run, str(self.folder / "world.db")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -19,6 +19,7 @@ from prometheus_client import generate_latest
 from gateway.ingest import Ingest, Orders
 from gateway.letters import Desk
 from gateway.meters import Meters
+from gateway.post import Post
 from gateway.projections import apply
 from gateway.store.readings import SqliteReadings
 from gateway.store.sqlite import SqliteStore
@@ -30,6 +31,7 @@ from tests.support.gateway_stand import (
     Broker,
     Gateway,
     Teller,
+    envelope,
     loan,
     running_broker,
     some_facts,
@@ -158,6 +160,7 @@ def test_a_disk_that_refuses_is_said_and_nothing_is_acknowledged(
 def test_the_gateway_ends_at_once_while_its_disk_refuses(broker: Broker, tmp_path: Path) -> None:
     gateway = Gateway(tmp_path, broker.url)
     gateway.start()
+    until(lambda: len(gateway.own()) == 1, "its start is told")
     lock = sqlite3.connect(gateway.database, isolation_level=None)
     lock.execute("BEGIN IMMEDIATE")
     with Teller(broker.url) as device:
@@ -191,9 +194,15 @@ def test_ready_only_once_the_canary_is_back(broker: Broker, tmp_path: Path) -> N
 class Liar:
     """Answers CONNECT and SUBSCRIBE, then does what the test wants; remembers every CONNECT."""
 
-    def __init__(self, after_subscribe: bytes) -> None:
+    def __init__(
+        self, after_subscribe: bytes, welcome: mqtt5.ConnAckReasonCode = mqtt5.ConnAckReasonCode.SUCCESS,
+        puback: mqtt5.PubAckReasonCode = mqtt5.PubAckReasonCode.SUCCESS,
+    ) -> None:  # fmt: skip
         self.connects: list[mqtt5.ConnectPacket] = []
+        self.published: list[str] = []
         self._after_subscribe = after_subscribe
+        self._welcome = welcome
+        self._puback = puback
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         buffer = b""
@@ -207,16 +216,24 @@ class Liar:
                 buffer = buffer[size:]
                 if isinstance(packet, mqtt5.ConnectPacket):
                     self.connects.append(packet)
-                    writer.write(mqtt5.ConnAckPacket().write())
+                    writer.write(mqtt5.ConnAckPacket(reason_code=self._welcome).write())
+                elif isinstance(packet, mqtt5.PublishPacket):
+                    self.published.append(packet.topic)
+                    assert packet.packet_id is not None
+                    answer = mqtt5.PubAckPacket(packet.packet_id, reason_code=self._puback)
+                    writer.write(answer.write())
                 elif isinstance(packet, mqtt5.SubscribePacket):
-                    codes = [mqtt5.SubAckReasonCode.GRANTED_QOS_AT_LEAST_ONCE] * 2
+                    codes = [mqtt5.SubAckReasonCode.GRANTED_QOS_AT_LEAST_ONCE] * 3
                     writer.write(
                         mqtt5.SubAckPacket(packet.packet_id, codes).write() + self._after_subscribe
                     )
         writer.close()
 
 
-async def lied_to(tmp_path: Path, liar: Liar, connects: int) -> tuple[Health, str]:
+async def lied_to(
+    tmp_path: Path, liar: Liar, enough: Callable[[], bool], watch: float = 0.0
+) -> tuple[Health, str]:
+    """Until ``enough``, and ``watch`` seconds on: what the gateway says of itself."""
     server = await asyncio.start_server(liar.serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     clock, stop = SystemClock(), asyncio.Event()
@@ -226,11 +243,14 @@ async def lied_to(tmp_path: Path, liar: Liar, connects: int) -> tuple[Health, st
     orders = Orders(
         f"mqtt://127.0.0.1:{port}", Identity("demo", "gateway", "gateway"), keep_alive=2
     )
-    ingest = Ingest(orders, store, Desk("demo", ZoneInfo("UTC")), clock, health, meters)
+    ingest = Ingest(
+        orders, store, Desk("demo", ZoneInfo("UTC")), clock, health, meters, Post(orders.identity)
+    )
     task = asyncio.create_task(ingest.run(stop))
     async with asyncio.timeout(20):
-        while len(liar.connects) < connects:
+        while not enough():
             await asyncio.sleep(0.01)
+        await asyncio.sleep(watch)
     stop.set()
     await asyncio.wait_for(task, 1)
     server.close()
@@ -243,7 +263,7 @@ async def lied_to(tmp_path: Path, liar: Liar, connects: int) -> tuple[Health, st
 def test_a_packet_nobody_can_read_is_not_asked_for_again(tmp_path: Path) -> None:
     """A kept session would bring it back for ever."""
     liar = Liar(b"\x00\x00garbage")
-    health, _ = asyncio.run(lied_to(tmp_path, liar, 3))
+    health, _ = asyncio.run(lied_to(tmp_path, liar, lambda: len(liar.connects) >= 3))
     assert [packet.clean_start for packet in liar.connects[:3]] == [False, True, True]
     assert not health.ready
 
@@ -253,6 +273,31 @@ def test_a_broker_that_swallows_the_canary_never_makes_us_ready(
 ) -> None:
     monkeypatch.setattr("gateway.ingest.HANDSHAKE", 0.3)
     liar = Liar(b"")
-    health, text = asyncio.run(lied_to(tmp_path, liar, 2))
+    health, text = asyncio.run(lied_to(tmp_path, liar, lambda: len(liar.connects) >= 2))
     assert not health.ready
     assert "mocban_gateway_connections_total 0.0" in text
+
+
+def test_a_broker_that_will_not_have_us_is_not_pestered_and_the_reason_is_said(
+    tmp_path: Path,
+) -> None:
+    liar = Liar(b"", welcome=mqtt5.ConnAckReasonCode.NOT_AUTHORIZED)
+    health, _ = asyncio.run(lied_to(tmp_path, liar, lambda: bool(liar.connects), 1.5))
+    assert len(liar.connects) == 1
+    assert "not-authorized" in health.as_json()["checks"]["broker"]["say"]
+
+
+def test_a_broker_for_which_it_is_too_much_is_told_nothing_for_a_while(tmp_path: Path) -> None:
+    facts = b"".join(
+        mqtt5.PublishPacket(
+            f"mocban/v1/demo/kiosk-{i}/evt/loan-made", envelope(loan(i), 1, device=f"kiosk-{i}"),
+            qos=mqtt5.QoS.AT_LEAST_ONCE, packet_id=i,
+        ).write()
+        for i in range(100, 110)
+    )  # fmt: skip
+    liar = Liar(facts, puback=mqtt5.PubAckReasonCode.QUOTA_EXCEEDED)
+    _, text = asyncio.run(lied_to(tmp_path, liar, lambda: bool(liar.published), 1.0))
+    counted = text.split('mocban_gateway_unsent_total{reason="quota-exceeded"} ')[1].split()[0]
+    # What was on its way when the first refusal came is on its way; then there is silence.
+    assert 1 <= float(counted) <= len(liar.published) <= 11
+    assert len(liar.connects) == 1

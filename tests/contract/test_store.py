@@ -5,50 +5,37 @@ from __future__ import annotations
 import json
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.letters import Desk, Message
+from gateway.letters import Message
 from gateway.projections import apply
-from gateway.store.port import Hour, Letter, Outcome, Readings, Store, Watermark
+from gateway.store.port import Hour
 from gateway.store.readings import SqliteReadings
 from gateway.store.sqlite import SqliteStore
 from mocban.errors import StorageError
-from mocban.events import Fact, ReturnMade
+from mocban.events import ReturnMade
 from tests.support.gateway_stand import EPOCH, envelope, loan, some_facts
-
-RX = datetime(2026, 11, 22, 5, 0, tzinfo=UTC)
-DESK = Desk("demo", ZoneInfo("Asia/Ho_Chi_Minh"))
-OTHER = "00000000000000e2"
-Open = Callable[[Path], tuple[Store, Readings]]
-
-
-def sqlite(folder: Path) -> tuple[Store, Readings]:
-    return SqliteStore(folder / "g.db", apply, stray_letters=5), SqliteReadings(folder / "g.db")
-
-
-STORES: dict[str, Open] = {"sqlite": sqlite}
-
-
-class Stand:
-    """One open store and shorthands."""
-
-    def __init__(self, opener: Open, folder: Path) -> None:
-        self.store, self.read = opener(folder)
-
-    def close(self) -> None:
-        self.store.close()
-        self.read.close()
-
-    def append(self, *letters: Letter | None) -> Outcome:
-        return self.store.append([letter for letter in letters if letter is not None])
+from tests.support.store_stand import (
+    DESK,
+    OTHER,
+    RX,
+    STORES,
+    Open,
+    Stand,
+    mark,
+    read,
+    reasons,
+    sqlite,
+    state,
+    told,
+)
 
 
 @pytest.fixture(params=STORES, ids=str)
@@ -61,32 +48,6 @@ def stand(opener: Open, tmp_path: Path) -> Iterator[Stand]:
     opened = Stand(opener, tmp_path)
     yield opened
     opened.close()
-
-
-def read(payload: bytes, kind: str, device: str = "kiosk-1", **properties: str) -> Letter | None:
-    return DESK.read(Message(f"mocban/v1/demo/{device}/evt/{kind}", payload, **properties), RX)
-
-
-def told(
-    fact: Fact, seq: int, epoch: str = EPOCH, device: str = "kiosk-1", **other: Any
-) -> Letter | None:
-    payload = envelope(fact, seq, epoch=epoch, device=device, **({"ts": RX} | other))
-    return read(payload, fact.kind, device, epoch=epoch, seq=str(seq))
-
-
-def state(
-    online: bool, epoch: str = EPOCH, app: str = "kiosk", device: str = "kiosk-1"
-) -> Letter | None:
-    body = {"v": 1, "online": online, "epoch": epoch, "app": app, "version": "1"}
-    return DESK.read(Message(f"mocban/v1/demo/{device}/state", json.dumps(body).encode()), RX)
-
-
-def mark(upto: int, epoch: str = EPOCH, device: str = "kiosk-1") -> tuple[Watermark, ...]:
-    return (Watermark(device, epoch, upto),)
-
-
-def reasons(stand: Stand) -> list[str]:
-    return [letter.reason for letter in stand.read.dead(100)]
 
 
 def test_facts_are_read_back_in_order_of_commit_by_cursor(stand: Stand) -> None:
@@ -335,7 +296,7 @@ def test_a_disk_that_is_full_in_the_middle_of_a_batch_leaves_nothing_behind(tmp_
     assert (readings.totals()["loans"], readings.tally()) == (1, {"new": 1})
     store._db.execute(f"PRAGMA max_page_count = {pages + 10_000}")
     outcome = store.append([letter for letter in batch if letter])
-    assert (outcome.new, outcome.watermarks) == (299, mark(300))
+    assert (outcome.new, outcome.watermarks[0].upto) == (299, 300)
     store.close()
     readings.close()
 

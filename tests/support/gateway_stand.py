@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import signal
 import socket
 import subprocess
@@ -140,6 +141,8 @@ class Teller:
         self.device = device
         self.prefix = f"mocban/v1/{tenant}/{device}"
         self.marks: dict[str, list[int]] = {}
+        self.chains: dict[str, str | None] = {}  # epoch -> chain of the last watermark
+        self.heard: list[tuple[str, bytes]] = []  # everything else, as (topic, payload)
         self._buffer = b""
         self._next = 1
         self._open: set[int] = set()
@@ -150,10 +153,15 @@ class Teller:
             mqtt5.ConnectPacket(f"{device}.test", clean_start=True, keep_alive=60).write()
         )
         self._expect(mqtt5.ConnAckPacket)
-        ack = mqtt5.TopicFilter(
-            f"{self.prefix}/ack", max_qos=mqtt5.QoS.AT_LEAST_ONCE, retain_as_published=False
-        )
-        self._sock.sendall(mqtt5.SubscribePacket(self._id(), [ack]).write())
+        filters = [
+            mqtt5.TopicFilter(
+                f"{self.prefix}/{channel}",
+                max_qos=mqtt5.QoS.AT_LEAST_ONCE,
+                retain_as_published=True,
+            )
+            for channel in ("ack", "cmd/#", "feed/#")
+        ]
+        self._sock.sendall(mqtt5.SubscribePacket(self._id(), filters).write())
         self._expect(mqtt5.SubAckPacket)
 
     def __enter__(self) -> Self:
@@ -198,6 +206,10 @@ class Teller:
             lambda: max(self.marks.get(epoch, [0])) >= upto, f"the watermark reaches {upto}"
         )
 
+    def wait(self, true: Callable[[], bool], what: str) -> None:
+        """Listen until a condition holds."""
+        self._until(true, what)
+
     def _until(self, true: Callable[[], bool], what: str) -> None:
         end = CLOCK.mono() + DEADLINE
         while not true():
@@ -240,8 +252,12 @@ class Teller:
             case mqtt5.PubAckPacket():
                 self._open.discard(packet.packet_id)
             case mqtt5.PublishPacket():
-                body = json.loads(packet.payload)
-                self.marks.setdefault(body["epoch"], []).append(body["upto"])
+                if packet.topic == f"{self.prefix}/ack":
+                    body = json.loads(packet.payload)
+                    self.marks.setdefault(body["epoch"], []).append(body["upto"])
+                    self.chains[body["epoch"]] = body.get("chain")
+                else:
+                    self.heard.append((packet.topic, bytes(packet.payload)))
                 if packet.packet_id is not None:
                     self._sock.sendall(mqtt5.PubAckPacket(packet.packet_id).write())
             case _:
@@ -290,6 +306,16 @@ class Gateway:
             if self.failure is not None:
                 raise self.failure
 
+    def copy(self, to: Path) -> None:
+        """Its database as a file of its own; only while it is stopped."""
+        shutil.copy(self.database, to)
+
+    def put_back(self, copy: Path) -> None:
+        """An older database in place of its own, as a person would; only while it is stopped."""
+        for tail in ("-wal", "-shm"):
+            self.database.with_name(self.database.name + tail).unlink(missing_ok=True)
+        shutil.copy(copy, self.database)
+
     def health(self) -> dict[str, Any]:
         """``/healthz``, also while it answers 503 or nothing yet."""
         try:
@@ -310,8 +336,14 @@ class Gateway:
         return json.loads(self.get(path))
 
     def facts(self) -> list[dict[str, Any]]:
-        """Everything committed."""
-        return list(self.json("/api/v1/facts?limit=1000")["facts"])
+        """Everything of devices committed; the gateway's own facts are ``own``."""
+        facts = self.json("/api/v1/facts?limit=1000")["facts"]
+        return [fact for fact in facts if fact["device"] != "gateway"]
+
+    def own(self) -> list[dict[str, Any]]:
+        """What the gateway told itself."""
+        facts = self.json("/api/v1/facts?limit=1000")["facts"]
+        return [fact for fact in facts if fact["device"] == "gateway"]
 
     def _run(self) -> None:
         async def body() -> None:

@@ -50,6 +50,11 @@ class Process:
     def json(self, path: str) -> Any:
         return json.loads(self.get(path))
 
+    def facts(self) -> list[dict[str, Any]]:
+        """Everything of devices committed."""
+        facts = self.json("/api/v1/facts?limit=1000")["facts"]
+        return [fact for fact in facts if fact["device"] != "gateway"]
+
     def metric(self, name: str) -> float:
         found = re.search(rf"^{re.escape(name)} (\S+)$", self.get("/metrics"), re.MULTILINE)
         return float(found[1]) if found else 0.0
@@ -137,7 +142,7 @@ def test_page_api_and_metrics_tell_the_same_story(gateway: Process, broker: Brok
         device.say(online=True)
         tell_everything(device)
         until(lambda: gateway.json("/api/v1/dead")["count"] == 5, "the dead letters are there")
-    facts = gateway.json("/api/v1/facts?limit=1000")["facts"]
+    facts = gateway.facts()
     counts = gateway.json("/api/v1/counts")
     page = gateway.get("/")
     assert [fact["seq"] for fact in facts] == list(range(1, 21))
@@ -161,10 +166,11 @@ def test_page_api_and_metrics_tell_the_same_story(gateway: Process, broker: Brok
     }
     assert 'data-dead="5"' in page
     assert gateway.metric('mocban_gateway_dead_total{reason="too-long"}') == 1
-    assert gateway.metric("mocban_gateway_facts_total") == 20
+    assert gateway.metric("mocban_gateway_facts_total") == 20 + 2  # started, and the clone
     assert gateway.metric("mocban_gateway_duplicates_total") == 1
     assert gateway.metric("mocban_gateway_watermark_lag") == 0
-    (row,) = gateway.json("/api/v1/devices")
+    own, row = gateway.json("/api/v1/devices")
+    assert (own["device"], own["last_kind"]) == ("gateway", "audited")
     assert (row["device"], row["app"], row["online"], row["facts"]) == (
         "kiosk-1",
         "kiosk",
@@ -178,12 +184,14 @@ def test_the_cursor_reads_every_fact_once(gateway: Process, broker: Broker) -> N
         for i, fact in enumerate(some_facts(25)):
             device.tell(fact, i + 1)
         device.wait_mark(25)
-    after, seqs = 0, []
-    while page := gateway.json(f"/api/v1/facts?after={after}&limit=7")["facts"]:
-        seqs += [fact["seq"] for fact in page]
-        after = page[-1]["cursor"]
+    after, seqs = "0", []
+    while (page := gateway.json(f"/api/v1/facts?after={after}&limit=7"))["facts"]:
+        seqs += [fact["seq"] for fact in page["facts"] if fact["device"] != "gateway"]
+        after = page["next"]
     assert seqs == list(range(1, 26))
     assert gateway.json(f"/api/v1/facts?after={after}") == {"facts": [], "next": after}
+    number = after.split(".")[1]
+    assert gateway.json(f"/api/v1/facts?after={number}")["next"] == after
 
 
 def test_an_open_page_changes_by_itself_and_does_not_hold_up_the_end(
@@ -231,11 +239,15 @@ def test_everything_counted_is_there_after_kill_9(
 ) -> None:
     with Teller(broker.url) as device:
         tell_everything(device)
+        cursor = gateway.json("/api/v1/facts?limit=1000")["next"]
         gateway.child.kill()
         gateway.child.communicate(timeout=10)
         again = start(tmp_path, broker.url)
         try:
             until(lambda: is_ready(again), "the gateway is ready again")
+            own = again.json(f"/api/v1/facts?after={cursor}")  # the cursor stands
+            assert {fact["device"] for fact in own["facts"]} <= {"gateway"}
+            assert own["next"].split(".")[0] == cursor.split(".")[0]
             device.tell(loan(0), 1)
             device.tell(loan(500), 24)
             device.wait_mark(24)

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from kiosk.perform import World, perform
 from kiosk.session.effects import Effect
 from kiosk.session.events import (
+    Barred,
     CardSeen,
     Event,
     Expired,
@@ -45,13 +46,19 @@ class Kiosk:
         self.due: list[Effect] = []
         self.visits = 0
         self.crashes = 0
+        self.barred = 0
 
     def feed(self, event: Event) -> None:
         """First the journal, then the step; the process may die in between."""
         self.journal.append(event)
         if self.model.tape.next() % 32 == 31:
             raise Crash
-        self.visit, effects = step(self.visit, event)
+        before = self.visit
+        self.visit, effects = step(before, event)
+        if before.barred and self.visit.barred:
+            self.barred += 1
+            begun = keys(self.visit) - keys(before)
+            assert not begun, "a barred kiosk began something"
         self.due.extend(effects)
         self.model.check()
 
@@ -109,8 +116,10 @@ class Kiosk:
             self.feed(Tapped(self.now, action, visit=str(self.visits)))
         elif choice < 240:
             self.feed(IlsBack(self.now))
-        elif choice < 248:
+        elif choice < 246:
             self.feed(Expired(self.now))
+        elif choice < 250:
+            self.feed(Barred(self.now, ("closed", "", "outbox-full", "")[choice % 4]))
         else:
             self.compact()
 
@@ -126,6 +135,12 @@ class Kiosk:
             self.model.clock.advance(1)
             self.feed(IlsBack(self.now) if self.due or self.visit.old else Expired(self.now))
         raise AssertionError("it never comes to rest")
+
+
+def keys(visit: Visit) -> set[tuple[str, int]]:
+    """Every line there is, and the running visit itself as its line 0."""
+    begun = {(one.id, line.no) for one in (visit, *visit.old) for line in one.lines}
+    return begun | ({(visit.id, 0)} if visit.id else set())
 
 
 def play(data: bytes) -> Kiosk:
@@ -188,11 +203,13 @@ def test_they_agree_after_3000_long_histories_that_saw_everything() -> None:
         kiosk = play(shake_128(number.to_bytes(4, "big")).digest(90))
         judge(kiosk.model)
         seen["Crash"] += kiosk.crashes
+        seen["events at a barred kiosk"] += kiosk.barred
         seen.update(type(event).__name__ for event in kiosk.journal)
         seen.update(
             f"{type(f).__name__} {getattr(f, 'security', '')}" for f in kiosk.model.told.values()
         )
     # A history that never gets anywhere proves nothing: each of these must have happened often.
     wanted = ("Crash", "GivenBack", "IlsUnsure", "TagFailed", "LoanMade off", "LoanMade pending", "LoanMade none",
-              "ReturnMade on", "ReturnMade pending", "ItemRefused ", "Rested")  # fmt: skip
+              "ReturnMade on", "ReturnMade pending", "ItemRefused ", "Rested",
+              "events at a barred kiosk")  # fmt: skip
     assert {name: seen[name] for name in wanted if seen[name] < 100} == {}

@@ -10,7 +10,7 @@ import pytest
 
 from kiosk.devices.base import Passage, People
 from kiosk.gate.ledger import Ledger
-from kiosk.gates import Verdict, judge
+from kiosk.gate.watch import Verdict, judge
 from kiosk.settings import Security
 from mocban.clock import SetClock
 from mocban.errors import StorageError
@@ -37,6 +37,16 @@ def test_a_site_with_other_marks_is_judged_by_them() -> None:
     assert judge(passage(0xDA), site, {}, 0.0, 10.0) is Verdict.CRY
     assert judge(passage(0x9E), site, {}, 0.0, 10.0) is Verdict.SILENT
     assert judge(passage(0x07), site, {}, 0.0, 10.0) is Verdict.STRANGE
+
+
+def test_an_excuse_counts_for_an_armed_tag_and_for_nothing_else() -> None:
+    for afi, verdict in [
+        (0x07, Verdict.EXCUSED),
+        (0xC2, Verdict.SILENT),
+        (0x00, Verdict.STRANGE),
+        (None, Verdict.STRANGE),
+    ]:
+        assert judge(passage(afi), Security(), {}, 0.0, 10.0, excused=True) is verdict
 
 
 def test_one_tag_cries_once_in_the_hold_time_and_another_is_not_held_by_it() -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import mqtt5
 import pytest
 
-from gateway.mqtt import PACKET_MAX, Came, Connected, Happening, Subscribed, Wire
+from gateway.mqtt import PACKET_MAX, Came, Connected, Happening, Refused, Subscribed, Wire
 from mocban.errors import PeerUnreachable, RemoteProtocolError
+from mocban.reasons import Course
 
 # Written from MQTT 5.0: CONNACK 3.2 with Receive Maximum (0x21) 2; SUBACK 3.9 granting 1, 1;
 # PUBLISH 3.3 QoS 1, topic "a/b", packet 7, user properties epoch=e1 and seq=2, payload "hi"; PINGRESP 3.13.
@@ -107,14 +108,70 @@ def test_a_packet_without_end_is_not_waited_for() -> None:
 
 
 @pytest.mark.parametrize(
-    "data",
+    ("data", "course"),
     [
-        mqtt5.ConnAckPacket(reason_code=mqtt5.ConnAckReasonCode.NOT_AUTHORIZED).write(),
-        mqtt5.SubAckPacket(1, [mqtt5.SubAckReasonCode.NOT_AUTHORIZED] * 2).write(),
-        mqtt5.SubAckPacket(1, [mqtt5.SubAckReasonCode.GRANTED_QOS_AT_MOST_ONCE] * 2).write(),
-        mqtt5.DisconnectPacket(reason_code=mqtt5.DisconnectReasonCode.SESSION_TAKEN_OVER).write(),
+        (
+            mqtt5.ConnAckPacket(reason_code=mqtt5.ConnAckReasonCode.NOT_AUTHORIZED).write(),
+            Course.PARK,
+        ),
+        (mqtt5.ConnAckPacket(max_qos=mqtt5.QoS.AT_MOST_ONCE).write(), Course.PARK),
+        (mqtt5.ConnAckPacket(wildcard_subscription_available=False).write(), Course.PARK),
+        (
+            CONNACK + mqtt5.SubAckPacket(1, [mqtt5.SubAckReasonCode.NOT_AUTHORIZED] * 2).write(),
+            Course.PARK,
+        ),
+        (
+            CONNACK
+            + mqtt5.SubAckPacket(1, [mqtt5.SubAckReasonCode.GRANTED_QOS_AT_MOST_ONCE] * 2).write(),
+            Course.PARK,
+        ),
+        (
+            CONNACK
+            + mqtt5.DisconnectPacket(
+                reason_code=mqtt5.DisconnectReasonCode.SESSION_TAKEN_OVER
+            ).write(),
+            Course.TAKEN_OVER,
+        ),
     ],
 )
-def test_a_refusal_is_the_brokers_word_to_try_later(data: bytes) -> None:
-    with pytest.raises(PeerUnreachable):
+def test_a_refusal_says_when_to_come_again(data: bytes, course: Course) -> None:
+    with pytest.raises(PeerUnreachable) as refused:
         wire().feed(data)
+    assert isinstance(refused.value, Refused)
+    assert refused.value.verdict.course is course
+
+
+@pytest.mark.parametrize(
+    "data",
+    [SUBACK, PUBLISH, PINGRESP, CONNACK + CONNACK, CONNACK + bytes.fromhex("9004 0001 00 01")],
+)
+def test_what_comes_before_its_time_ends_the_connection(data: bytes) -> None:
+    with pytest.raises(RemoteProtocolError):
+        wire().feed(data)
+
+
+def test_what_is_longer_than_the_broker_takes_is_not_sent_but_told() -> None:
+    line = wire()
+    line.feed(mqtt5.ConnAckPacket(max_packet_size=60).write())
+    sent = [line.publish("a/b", bytes(size), expiry=9) for size in range(40, 60)]
+    assert [len(data) for data in sent if data] == list(range(55, 61)), "to the byte"
+    assert {one.verdict.name for one in line.unsent()} == {"packet-too-large"}
+    assert line.room == 100 - 6
+    assert not line.unsent(), "told once"
+
+
+def test_a_broker_that_cannot_retain_is_not_asked_to() -> None:
+    line = wire()
+    line.feed(mqtt5.ConnAckPacket(retain_available=False).write())
+    (packet,) = packets(line.publish("a", b"x", retain=True))
+    assert isinstance(packet, mqtt5.PublishPacket)
+    assert not packet.retain
+
+
+def test_the_brokers_keep_alive_is_kept_and_none_is_not_believed() -> None:
+    line = wire()
+    line.feed(mqtt5.ConnAckPacket(server_keep_alive=7).write())
+    assert line.keep_alive == 7
+    line = wire()
+    line.feed(mqtt5.ConnAckPacket(server_keep_alive=0).write())
+    assert line.keep_alive == 20

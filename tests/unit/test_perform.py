@@ -174,13 +174,13 @@ def test_a_lifted_tag_and_a_lost_pad_are_gone(library: Library) -> None:
 
 def test_facts_say_what_was_done_and_carry_no_card() -> None:
     assert fact(Tell("v", 1, BOOK, Way.BORROW, security="pending")) == LoanMade(
-        session="v", line=1, item="A", security="pending"
+        session="v", line=1, item="A", uid=BOOK.uid, security="pending"
     )
     assert fact(Tell("v", 1, BOOK, Way.RETURN, bin="2", security="on")) == ReturnMade(
-        session="v", line=1, item="A", bin="2"
+        session="v", line=1, item="A", uid=BOOK.uid, bin="2"
     )
     assert fact(Tell("v", 1, BOOK, Way.RETURN, refused="on-hold")) == ItemRefused(
-        session="v", line=1, item="A", action="return", reason="on-hold"
+        session="v", line=1, item="A", uid=BOOK.uid, action="return", reason="on-hold"
     )
 
 

@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 import kiosk.ui
+from kiosk.runner import BARS as RUNNER_BARS
 from kiosk.session.state import Item, Line, Mode, Patron, Phase, Visit, Way
 from kiosk.ui.rows import COVERS, Look
 from kiosk.ui.server import ACTIONS
 from kiosk.ui.view import House, Name, Screen, last_four, view
-from kiosk.ui.words import NOTICES, REASONS
+from kiosk.ui.words import BARS, NOTICES, REASONS
 from mocban.i18n import LANGS, catalog
 
 AT = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
@@ -205,6 +206,36 @@ def test_a_kiosk_that_cannot_work_says_so_with_a_code(status: Condition, code: s
         assert screen.name is Name.OUT
         assert screen.code.endswith(f"kiosk-1 · {code}")
         assert not screen.actions
+
+
+@pytest.mark.parametrize("why", BARS)
+@pytest.mark.parametrize("mode", [Mode.IDLE, Mode.CARD, Mode.CHECKING])
+def test_a_barred_kiosk_says_why_with_a_code_and_what_to_do(mode: Mode, why: str) -> None:
+    vi = shown(replace(visit(mode), barred=why))
+    en = shown(replace(visit(mode), barred=why, lang="en"))
+    assert vi.name is en.name is Name.OUT
+    assert vi.code.endswith(f"kiosk-1 · {BARS[why].code}")
+    assert "đến quầy thủ thư" in vi.lead
+    assert "go to the librarian's desk" in en.lead
+    assert not vi.actions
+    assert "librarian" not in vi.title + vi.lead
+
+
+def test_every_bar_of_the_runner_has_its_screen_and_its_own_code() -> None:
+    assert set(BARS) == set(RUNNER_BARS)
+    assert len({bar.code for bar in BARS.values()}) == len(BARS)
+    unknown = shown(replace(visit(Mode.IDLE), barred="a reason of a later release"))
+    assert unknown.name is Name.OUT
+
+
+def test_a_kiosk_barred_during_a_visit_says_that_nothing_more_is_lent_and_lets_finish() -> None:
+    for mode in (Mode.BORROW, Mode.RETURN):
+        screen = shown(replace(visit(mode, line()), barred="closed", lang="en"))
+        assert screen.name == mode.value
+        assert "Nothing more can be borrowed or returned" in screen.note
+        assert [action.name for action in screen.actions] == ["finish"]
+    done = shown(replace(visit(Mode.DONE, line()), barred="closed"))
+    assert [action.name for action in done.actions] == ["cancel"], "there is no more"
 
 
 def test_trouble_never_hides_books_under_way() -> None:
