@@ -39,9 +39,8 @@ class Own:
         clones: Callable[[], Iterable[tuple[str, str]]] = tuple,
         on_outcome: Callable[[Outcome], None] = lambda _: None,
     ) -> None:  # fmt: skip
-        self._outbox = Outbox(path, device, clock)
         # As the store: wait for nobody long, try again, and be able to stop.
-        self._outbox._db.execute("PRAGMA busy_timeout = 200")
+        self._outbox = Outbox(path, device, clock, patience=0.2)
         self._device = device
         self._clock = clock
         self._store = store

@@ -15,6 +15,7 @@ from kiosk.perform import World, failed, perform
 from kiosk.session.effects import Effect, Secure, Tell, Unsecure
 from kiosk.session.events import (
     Barred,
+    CardSeen,
     Event,
     Expired,
     IlsBack,
@@ -350,7 +351,9 @@ class Runner:
     def _compact(self, before: Visit, event: Event) -> None:
         """At rest nothing of the ended visits may stay on the disk."""
         came_to_rest = resting(self.visit) and (
-            not resting(before) or len(self.visit.old) < len(before.old) or isinstance(event, Woke)
+            not resting(before)
+            or len(self.visit.old) < len(before.old)
+            or isinstance(event, Woke | CardSeen)  # a barred kiosk lets a card begin nothing
         )
         try:
             if came_to_rest or self._journal.rows > ROWS_MAX:

@@ -19,7 +19,7 @@ from prometheus_client import Counter, Gauge
 
 from mocban import log
 from mocban.commands import ORDER_MAX
-from mocban.errors import RemoteProtocolError
+from mocban.errors import RemoteProtocolError, StorageError
 from mocban.feeds import FEED_MAX
 from mocban.flow import Flow, publish_size
 from mocban.identity import Identity
@@ -350,7 +350,11 @@ class Link:
             return
         self.useful = True
         outbox = self._bus._outbox
-        outbox.acked(ack)
+        try:
+            outbox.acked(ack)
+        except StorageError as error:  # the facts are sent again, and the watermark comes again
+            _log.error("bus.ack-failed", say=error.say)
+            return
         passed = outbox.upto >= self._bus._blocked or outbox.epoch != self._epoch
         if passed and self._bus._alarm and self._bus._alarm[0] == "puback":
             self._bus._alarmed(None)

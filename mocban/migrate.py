@@ -18,10 +18,11 @@ _TABLE = (
 )
 
 
-def open_db(path: Path, component: str, package: str) -> sqlite3.Connection:
+def open_db(path: Path, component: str, package: str, patience: float = 5.0) -> sqlite3.Connection:
     """A connection to ``path`` with every ``package``/migrations/NNN_*.sql of ``component`` applied.
 
-    WAL, synchronous=FULL (what is committed survives a power cut), explicit transactions.
+    WAL, synchronous=FULL (what is committed survives a power cut), explicit transactions. Afterwards it waits up to
+    ``patience`` seconds for another writer.
     ConfigError if the folder cannot be written, StorageError if the file is damaged or from a newer release.
     """
     try:
@@ -38,6 +39,7 @@ def open_db(path: Path, component: str, package: str) -> sqlite3.Connection:
         ):
             db.execute(f"PRAGMA {pragma}").fetchall()
         _apply(db, path, component, package)
+        db.execute(f"PRAGMA busy_timeout={int(patience * 1000)}").fetchall()
     except sqlite3.Error as error:
         db.close()
         raise _unusable(path, error) from error

@@ -52,7 +52,8 @@ class Outbox:
     """
 
     def __init__(
-        self, path: Path, device: str, clock: Clock, *, cap: int = CAP, fingerprint: str | None = None
+        self, path: Path, device: str, clock: Clock,
+        *, cap: int = CAP, fingerprint: str | None = None, patience: float = 5.0,
     ) -> None:  # fmt: skip
         self._lock = RLock()
         self._device = device
@@ -61,7 +62,7 @@ class Outbox:
         self.on_put: Callable[[], None] = lambda: None
         self.on_full: Callable[[bool], None] = lambda _: None
         self.on_epoch: Callable[[str], None] = lambda _: None
-        self._db = open_db(path, "outbox", "mocban")
+        self._db = open_db(path, "outbox", "mocban", patience)
         self._let_go: Callable[[], object] = lambda: None
         try:
             # The lock also goes when this object goes without ``close``, as at the death of a process.

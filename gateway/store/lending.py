@@ -40,7 +40,7 @@ class SqliteLending:
     """Answers from ``path``, on a connection of its own. Thread-safe; StorageError if the disk refuses."""
 
     def __init__(self, path: Path) -> None:
-        self._db = open_db(path, COMPONENT, PACKAGE)
+        self._db = open_db(path, COMPONENT, PACKAGE, patience=0.2)
         self._lock = Lock()
 
     def after(self, cursor: int, since: datetime) -> list[Lending]:

@@ -125,7 +125,7 @@ class SqliteOrders:
     def __init__(self, path: Path) -> None:
         from gateway.store.sqlite import COMPONENT, PACKAGE  # which calls the functions above
 
-        self._db = open_db(path, COMPONENT, PACKAGE)
+        self._db = open_db(path, COMPONENT, PACKAGE, patience=0.2)
         self._lock = Lock()
 
     def ask(self, asked: Asked) -> None:

@@ -30,7 +30,8 @@ class SqliteStore:
         self, path: Path, project: Project, stray_letters: int = 1000,
         print_of: Callable[[Path], str] = fingerprint, clock: Clock | None = None,
     ) -> None:  # fmt: skip
-        self._db = open_db(path, COMPONENT, PACKAGE)
+        # The only writer waits for nobody long: whoever feeds it tries again, and must be able to stop.
+        self._db = open_db(path, COMPONENT, PACKAGE, patience=0.2)
         self._lock = Lock()
         try:
             self.generation, self.renewed = generation.begin(self._db, path, print_of)
@@ -43,8 +44,6 @@ class SqliteStore:
                     f"the store cannot be opened: {error}", "free space on the gateway's disk"
                 ) from error
             raise
-        # The only writer waits for nobody long: whoever feeds it tries again, and must be able to stop.
-        self._db.execute("PRAGMA busy_timeout = 200")
         self._project = project
         self._stray_letters = stray_letters
 

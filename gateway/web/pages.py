@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from gettext import NullTranslations
@@ -11,7 +12,15 @@ from zoneinfo import ZoneInfo
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from gateway.settings import GatewaySettings
-from gateway.store.port import MEASURES, DeviceRow, Hour, Measure, Readings, dead_by_reason
+from gateway.store.port import (
+    MEASURES,
+    DeviceRow,
+    Hour,
+    Measure,
+    Readings,
+    dead_by_reason,
+    revived_by_reason,
+)
 from gateway.web import chart, words
 from mocban.clock import Clock, parse_rfc3339
 from mocban.health import Health
@@ -85,7 +94,9 @@ class Pages:
     def _view(self, lang: str) -> dict[str, Any]:
         texts = catalog("gateway", lang)
         now = self._clock.now()
-        dead = dead_by_reason(self._readings.tally())
+        tally = self._readings.tally()
+        dead = Counter(dead_by_reason(tally))
+        dead.subtract(revived_by_reason(tally))
         return {
             "_": texts.gettext,
             "lang": lang,
@@ -109,6 +120,7 @@ class Pages:
             "dead": [
                 (r, n, texts.gettext(words.DEAD[r]) if r in words.DEAD else "")
                 for r, n in dead.items()
+                if n > 0
             ],
             "dead_count": sum(dead.values()),
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from functools import partial
 from pathlib import Path
 from urllib.request import urlopen
@@ -49,6 +50,24 @@ def test_a_kiosk_barred_in_a_visit_finishes_it_and_takes_nobody_after_it(tmp_pat
         assert len(at.facts("loan-made")) == 1
 
     play(tmp_path, scenario, thanks_seconds=0.5)
+
+
+def kinds(db: sqlite3.Connection) -> list[str]:
+    """Kinds of the events in the journal."""
+    return [kind for (kind,) in db.execute("SELECT kind FROM journal ORDER BY no")]
+
+
+def test_a_card_at_a_barred_kiosk_leaves_nothing_behind(tmp_path: Path) -> None:
+    async def scenario(at: Branch) -> None:
+        runner = at.kiosk.runner
+        runner.bar("closed", on=True)
+        db = runner._journal._db
+        assert kinds(db) != ["Rested"]
+        at.world.show_card("the-1")
+        await until(lambda: kinds(db) == ["Rested"])
+        assert db.execute("SELECT count(*) FROM seal").fetchone() == (0,)
+
+    play(tmp_path, scenario)
 
 
 def test_of_several_bars_the_gravest_is_shown_and_the_last_to_go_opens(tmp_path: Path) -> None:
