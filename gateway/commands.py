@@ -164,7 +164,7 @@ class Dispatch:
             raise Refusal(403, error.code, error.say, do) from error
         if len(persons) < command.persons:
             missing = command.persons - len(persons)
-            say = f"{request.name} needs {command.persons} persons' approval, {missing} missing"
+            say = f"{request.name} has to be approved by {command.persons}, and {missing} more must do so"
             raise Refusal(409, "approvals-missing", say, "mocban gateway order approve")
         if (request.device, request.app) not in self._orders.epochs():
             say = f"{request.device}/{request.app} never said that it is there"

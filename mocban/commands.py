@@ -218,15 +218,7 @@ def parse(payload: bytes, pinned: Iterable[str]) -> Order:
 
     RemoteProtocolError: ``too-long``, ``bad-order``, ``unsigned``, ``unknown-key``, ``bad-signature``.
     """
-    if len(payload) > ORDER_MAX:
-        raise RemoteProtocolError(f"an order of {len(payload)} bytes", code="too-long")
-    try:
-        document = json.loads(payload)
-        if not isinstance(document, dict):
-            raise TypeError
-    except (ValueError, TypeError, RecursionError):
-        raise RemoteProtocolError("it is no order", code="bad-order") from None
-    identity.verify(document, pinned)
+    document = identity.signed(payload, ORDER_MAX, pinned, "order")
     try:
         return Order.model_validate(document)
     except ValidationError as error:

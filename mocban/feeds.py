@@ -78,15 +78,7 @@ def sign(
 
 def parse(payload: bytes, pinned: Iterable[str]) -> Feed:
     """The feed in ``payload``; RemoteProtocolError ``too-long``, ``bad-feed`` or a signature's code."""
-    if len(payload) > FEED_MAX:
-        raise RemoteProtocolError(f"a feed of {len(payload)} bytes", code="too-long")
-    try:
-        document = json.loads(payload)
-        if not isinstance(document, dict):
-            raise TypeError
-    except (ValueError, TypeError, RecursionError):
-        raise RemoteProtocolError("it is no feed", code="bad-feed") from None
-    identity.verify(document, pinned)
+    document = identity.signed(payload, FEED_MAX, pinned, "feed")
     try:
         return Feed.model_validate(document)
     except ValidationError as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -162,3 +163,22 @@ def verify(document: Mapping[str, Any], pinned: Iterable[str]) -> None:
         key.verify(base64.b64decode(sig, validate=True), canonical(body))
     except (InvalidSignature, ValueError, LocalProtocolError) as error:
         raise RemoteProtocolError("its signature is wrong", code="bad-signature") from error
+
+
+def signed(payload: bytes, most: int, pinned: Iterable[str], what: str) -> dict[str, Any]:
+    """The JSON object in ``payload``, of at most ``most`` bytes and signed by one of the ``pinned`` keys.
+
+    RemoteProtocolError: ``too-long``, ``bad-<what>``, or as ``verify``.
+    """
+    if len(payload) > most:
+        raise RemoteProtocolError(
+            f"{len(payload)} bytes are too many for one {what}", code="too-long"
+        )
+    try:
+        document = json.loads(payload)
+        if not isinstance(document, dict):
+            raise TypeError
+    except (ValueError, TypeError, RecursionError):
+        raise RemoteProtocolError(f"it is no {what}", code=f"bad-{what}") from None
+    verify(document, pinned)
+    return document

@@ -116,7 +116,12 @@ class Pages:
             "width": chart.WIDTH,
             "height": chart.HEIGHT,
             "lines": self._lines(now, texts),
-            "stations": [self._station(row, now, texts) for row in self._readings.devices()],
+            "stations": [
+                self._station(row, now, texts)
+                for row in self._readings.devices()
+                if row.device
+                != self._settings.device  # whoever sees this page sees that it is there
+            ],
             "dead": [
                 (r, n, texts.gettext(words.DEAD[r]) if r in words.DEAD else "")
                 for r, n in dead.items()
@@ -152,7 +157,7 @@ class Pages:
 
     def _lines(self, now: datetime, texts: NullTranslations) -> list[Line]:
         found = []
-        for fact in self._readings.newest(self._settings.feed):
+        for fact in self._readings.newest(self._settings.feed, besides="audited"):
             at = parse_rfc3339(fact.ts)
             day = self._day(at)
             found.append(

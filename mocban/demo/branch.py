@@ -217,6 +217,7 @@ gateway_keys = ["{key.public}"]
 [kiosk]
 device = "demo-kiosk-1"
 port = {p.kiosk}
+log_file = {json.dumps(str(self.folder / "log" / "kiosk.log"))}
 pad = "serial://{self._run}/pad?baud=38400&parity=E"
 
 [kiosk.ils]
@@ -230,6 +231,7 @@ timeout = 2.0
 [gate]
 device = "demo-gate-1"
 port = {p.gate}
+log_file = {json.dumps(str(self.folder / "log" / "gate.log"))}
 gate = "serial://{self._run}/gate?baud=38400&parity=E"
 
 [gateway]

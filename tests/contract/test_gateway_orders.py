@@ -120,7 +120,7 @@ def test_an_order_goes_out_only_with_enough_true_approvals(
     ):
         _, body = stand.gateway.ask(what, *approvals)
         assert body["errors"][0]["code"] == code
-    assert "1 missing" in stand.gateway.ask(asked, minh.approves(asked))[1]["errors"][0]["say"]
+    assert "1 more" in stand.gateway.ask(asked, minh.approves(asked))[1]["errors"][0]["say"]
     assert stand.gateway.ask(asked, minh.approves(asked), lan.approves(asked))[0] == 201
     order = stand.device.wait_order(stand.gateway.public)
     lines = {one.name: one.line for one in staff}
