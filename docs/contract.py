@@ -300,12 +300,14 @@ _RULES = """
 - Other content at a place already taken is a dead letter (`seq-reuse`) and the sign of a copy.
 """
 _ORDERS = """
-A device checks in this order and refuses with the code in brackets: the signature by a pinned key (`unsigned`,
-`unknown-key`, `bad-signature`), the address (`not-mine`), the epoch of its outbox (`wrong-epoch`), `seq` greater
-than any it took (`replayed`; the same `id` again is answered by the receipt again), `expires` (`expired`), the
-command (`unknown-command`, `bad-args`), the persons (`approvals-missing`, `bad-approval`, `unknown-person`,
-`own-approval`). It writes the order down, sends the receipt, acts, and tells `command-answered` once. Nothing is
-executed twice.
+A device checks in this order. What it cannot be sure was meant for it is not answered, only told as `audited`, at most
+once a minute: the signature by a pinned key (`unsigned`, `unknown-key`, `bad-signature`), the address (`wrong-device`,
+`wrong-topic`). An `id` it knows already gets its receipt again and nothing else. The rest is answered with
+`command-answered`, outcome `refused`: the epoch of its outbox (`wrong-epoch`), `seq` greater than any it took
+(`replayed`), `expires` (`expired`), the command (`unknown-command`, `bad-args`, `wrong-app`, `bad-mode`, `wiped`), the
+persons (`approvals-missing`, `bad-approval`, `unknown-person`, `own-approval`). What it takes it writes down, sends the
+receipt, acts, and tells `command-answered` once. Nothing is executed twice. An order's time is judged by the later of
+the clock and the newest `issued` ever believed, so a clock set back revives nothing.
 
 A person approves with `ssh-keygen -Y sign -n mocban-order` over the canonical form of the request's fields.
 """
