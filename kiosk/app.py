@@ -152,11 +152,13 @@ class KioskHands:
 
     async def wipe(self) -> None:
         """Forget every visit, in memory and on the disk; with the last visit goes the last key."""
+        with contextlib.suppress(FileNotFoundError):  # a credential of systemd goes with the box
+            (
+                self._config.database.parent / "keys" / "seal.key"
+            ).unlink()  # first: it needs no room on a full disk
         self._runner.visit = Visit(rules=self._runner.visit.rules)
         self._runner.bar(WIPED, on=True)
         self._journal.compact(Rested(self._clock.now(), self._runner.visit))
-        with contextlib.suppress(FileNotFoundError):  # a credential of systemd goes with the box
-            (self._config.database.parent / "keys" / "seal.key").unlink()
 
 
 def _bar_when_full(outbox: Outbox, runner: Runner) -> None:

@@ -11,7 +11,7 @@ from tests.fault.day import CARD, ITEM, Kiosk, Patron, peers
 from tests.fault.disk import fill, small_disk
 from tests.fault.harness import Stand, until
 
-SIZE = "12m"
+SIZE = '2m'
 """Small, yet more than the write-ahead logs (4 MiB each until they are copied back) and the databases together."""
 
 
