@@ -206,8 +206,8 @@ class Readings(Protocol):
         """``gen.n`` of the present generation; without ``n``, of the last committed fact."""
         ...
 
-    def newest(self, limit: int, besides: str = "") -> list[StoredFact]:
-        """The last ``limit`` facts, newest first; none of the kind ``besides``."""
+    def newest(self, limit: int) -> list[StoredFact]:
+        """The last ``limit`` facts, newest first."""
         ...
 
     def days(self, first: str, last: str) -> dict[str, dict[Measure, int]]:

@@ -46,10 +46,11 @@ class SqliteReadings:
         """``gen.n`` of the present generation; without ``n``, of the last committed fact."""
         return f"{self._generations()[-1].gen}.{self._top() if n is None else n}"
 
-    def newest(self, limit: int, besides: str = "") -> list[StoredFact]:
-        """The last ``limit`` facts, newest first; none of the kind ``besides``."""
-        rows = self._ask(f"{_FACT} WHERE kind != ? ORDER BY cursor DESC LIMIT ?", besides, limit)
-        return [StoredFact(*row) for row in rows]
+    def newest(self, limit: int) -> list[StoredFact]:
+        """The last ``limit`` facts, newest first."""
+        return [
+            StoredFact(*row) for row in self._ask(f"{_FACT} ORDER BY cursor DESC LIMIT ?", limit)
+        ]
 
     def days(self, first: str, last: str) -> dict[str, dict[Measure, int]]:
         """Counters by local day (ISO) within [first, last]; days without facts are missing."""

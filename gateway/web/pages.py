@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from gettext import NullTranslations
+from itertools import islice
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -18,6 +19,7 @@ from gateway.store.port import (
     Hour,
     Measure,
     Readings,
+    StoredFact,
     dead_by_reason,
     revived_by_reason,
 )
@@ -157,7 +159,7 @@ class Pages:
 
     def _lines(self, now: datetime, texts: NullTranslations) -> list[Line]:
         found = []
-        for fact in self._readings.newest(self._settings.feed, besides="audited"):
+        for fact in self._news():
             at = parse_rfc3339(fact.ts)
             day = self._day(at)
             found.append(
@@ -167,6 +169,12 @@ class Pages:
                 )
             )  # fmt: skip
         return found
+
+    def _news(self) -> list[StoredFact]:
+        """The last facts that a librarian wants to read: of the audit only what went wrong."""
+        feed = self._settings.feed
+        told = (fact for fact in self._readings.newest(10 * feed) if not words.routine(fact))
+        return list(islice(told, feed))
 
     def _station(self, row: DeviceRow, now: datetime, texts: NullTranslations) -> Station:
         state = "mute" if row.online is None else ("on" if row.online else "off")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from gettext import NullTranslations
 from typing import Literal, assert_never, cast
@@ -103,6 +104,14 @@ def sentence(stored: StoredFact, texts: NullTranslations) -> Said:
     except (RemoteProtocolError, ValueError):  # stored by a newer release
         return Said("device", stored.kind)
     return _say(cast(AnyFact, fact), texts)
+
+
+def routine(stored: StoredFact) -> bool:
+    """An audit fact about what went well, or about an order, whose answer is a line of its own."""
+    if stored.kind != "audited":
+        return False
+    data = json.loads(stored.payload)["data"]
+    return data.get("outcome", "done") == "done" or str(data.get("action", "")).startswith("order-")
 
 
 def last_words(kind: str, texts: NullTranslations) -> str:
