@@ -28,7 +28,7 @@ from mocban.bus import Bus
 from mocban.clock import Clock, SystemClock
 from mocban.config import Config
 from mocban.health import Health
-from mocban.outbox import Outbox
+from mocban.outbox import FULL, Outbox
 
 NEEDS = ("reader", "ils", "journal")
 """What must have come up before the kiosk calls itself ready."""
@@ -79,7 +79,7 @@ def assemble(config: Config[KioskSettings], stop: asyncio.Event) -> Iterator[Kio
         pad = open_pad(settings.pad_driver, settings.pad)
         world = World(ils, pad, outbox, settings.security, clock)
         runner = Runner(settings, journal, world, health)
-        _bar_when_full(outbox, runner)
+        _bar_when_full(outbox, runner, health)
         bus = Bus(
             config.mqtt, config.identity, outbox, ca_file=config.ca_file,
             orders=lambda name, payload: remote.order(name, payload),
@@ -161,13 +161,17 @@ class KioskHands:
         self._journal.compact(Rested(self._clock.now(), self._runner.visit))
 
 
-def _bar_when_full(outbox: Outbox, runner: Runner) -> None:
+def _bar_when_full(outbox: Outbox, runner: Runner, health: Health) -> None:
     """Who cannot be told of lends no more, and lends again once it can. The outbox calls from any thread."""
     loop = asyncio.get_running_loop()
 
+    def bar(on: bool) -> None:
+        health.check("outbox", not on, FULL if on else "")
+        runner.bar("outbox-full", on=on)
+
     def full(on: bool) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is gone: we are stopping
-            loop.call_soon_threadsafe(lambda: runner.bar("outbox-full", on=on))
+            loop.call_soon_threadsafe(bar, on)
 
     outbox.on_full = full
-    runner.bar("outbox-full", on=outbox.full)
+    bar(outbox.full)

@@ -28,7 +28,7 @@ from mocban.config import Config
 from mocban.errors import MocbanError
 from mocban.events import DeviceChanged
 from mocban.health import Health
-from mocban.outbox import Outbox
+from mocban.outbox import FULL, Outbox
 
 FEEDS_EVERY = 30.0
 """Seconds between two looks at whether a feed ran out."""
@@ -67,6 +67,8 @@ def assemble(config: Config[GateSettings], stop: asyncio.Event) -> Iterator[Asse
         closing.callback(sock.close)
         outbox = Outbox(config.database, settings.device, clock, cap=config.outbox_mib * 2**20)
         closing.callback(outbox.close)
+        outbox.on_full = lambda on: health.check("outbox", not on, FULL if on else "")
+        outbox.on_full(outbox.full)
         ledger = Ledger(config.database, outbox)
         closing.callback(ledger.close)
         excuses = Excuses(config.database, config.identity, config.gateway_keys, clock)

@@ -21,7 +21,7 @@ from kiosk.session.events import Event, Rested, type_names
 from kiosk.session.state import Visit
 from kiosk.session.step import step
 from mocban.errors import StorageError
-from mocban.migrate import open_db
+from mocban.migrate import after_full, open_db
 from mocban.seal import SealBroken, Seals, seal_key
 
 _KINDS = {kind.__name__: kind for kind in type_names}
@@ -59,6 +59,7 @@ class Journal:
             else:
                 self._store(event)
         except sqlite3.Error as error:
+            after_full(self._db, error)
             raise self._refused(error) from error
         self.rows += 1
 

@@ -27,6 +27,7 @@ from kiosk.session.events import (
 from kiosk.session.state import Rules, Visit
 from kiosk.session.step import resting, step
 from kiosk.settings import KioskSettings
+from kiosk.untold import Untold
 from mocban import log
 from mocban.errors import MocbanError, StorageError
 from mocban.events import Audited, DeviceChanged
@@ -88,7 +89,8 @@ class Runner:
         self._asking: asyncio.TimerHandle | None = None
         self._unheard: asyncio.TimerHandle | None = None
         self._bars: dict[str, bool] = {}
-        self._barring: asyncio.TimerHandle | None = None
+        self._recovering: asyncio.TimerHandle | None = None
+        self._untold = Untold(world.facts)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Take up where the journal ends, then go on until ``stop``. StorageError if the journal cannot be read."""
@@ -203,15 +205,12 @@ class Runner:
 
     def _bar(self) -> None:
         """Feed the reason that counts now, if it is another one; a disk that does not take it is asked again."""
-        if not self._replayed or self._stop.is_set():
-            return
-        if self._barring is not None:
-            self._barring.cancel()
-            self._barring = None
+        if self._replayed and not self._stop.is_set() and self._shown() != self.visit.barred:
+            self._try(Barred(self._clock.now(), self._shown()))
+
+    def _shown(self) -> str:
         on = [why for why, is_on in self._bars.items() if is_on]
-        why = min(on, key=lambda one: (*BARS, one).index(one), default="")
-        if why != self.visit.barred and not self._try(Barred(self._clock.now(), why)):
-            self._barring = asyncio.get_running_loop().call_later(RETRY[1], self._bar)
+        return min(on, key=lambda one: (*BARS, one).index(one), default="")
 
     def _abandon(self) -> None:
         """Tell of visits whose card cannot be read here (a restored disk), and of their items, then forget them."""
@@ -320,10 +319,8 @@ class Runner:
             fact = DeviceChanged(
                 part=part, state="ok" if ok else "lost", code=code, at=self._clock.now()
             )
-            try:
-                self._world.facts.put(fact)
-            except StorageError as error:
-                _log.error("tell.failed", say=error.say)
+            if not self._untold.tell(fact):
+                self._disk(ok=False)
             (_log.info if ok else _log.warning)("device", part=part, ok=ok, why=why)
         self._say()
 
@@ -332,6 +329,14 @@ class Runner:
         if ok != self._told.get("disk", True):
             self._told["disk"] = ok
             self._say()
+        if not ok and self._recovering is None and not self._stop.is_set():
+            self._recovering = asyncio.get_running_loop().call_later(RETRY[1], self._recover)
+
+    def _recover(self) -> None:
+        """Nobody can touch a kiosk that is out of service: it finds out by itself that the disk works again."""
+        self._recovering = None
+        if self._try(Barred(self._clock.now(), self._shown())) and not self._untold.tell():
+            self._disk(ok=False)
 
     def _say(self) -> None:
         well = self._told.get("disk", True)
@@ -365,7 +370,7 @@ class Runner:
 
     async def _end(self) -> None:
         self._patience.end()
-        for handle in (self._asking, self._unheard, self._barring):
+        for handle in (self._asking, self._unheard, self._recovering):
             if handle is not None:
                 handle.cancel()
         for task in self._tasks:

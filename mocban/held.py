@@ -17,6 +17,7 @@ from typing import Any
 from mocban.errors import StorageError
 from mocban.events import CHAIN_0, FactShed, Shed, chain
 from mocban.ids import new_epoch
+from mocban.migrate import after_full
 
 TOLD_KEPT = 10_000
 """How many ids of delivered facts are remembered, to drop a second telling."""
@@ -63,6 +64,12 @@ class Marks:
         self.base = self.mark = CHAIN_0
 
 
+SHEDDABLE = (
+    "SELECT seq, payload FROM outbox"
+    " WHERE class < 2 AND class = {level:d} AND seq > ? ORDER BY seq LIMIT ?"
+)
+"""``class < 2`` names the partial index ``outbox_sheddable``; without that index it is slower, not refused."""
+
 _COLUMNS = [field.name for field in fields(Marks) if field.name != "given_up"]
 _READ = f"SELECT {', '.join(_COLUMNS)} FROM outbox_self"
 _SAVE = f"UPDATE outbox_self SET {', '.join(f'{name} = ?' for name in _COLUMNS)}"
@@ -93,11 +100,12 @@ class Held:
                 yield marks
                 self._db.execute(_SAVE, _values(marks))
                 self._db.execute("COMMIT")
-        except BaseException:
+        except BaseException as error:
             with suppress(sqlite3.Error):
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 self._look_again()
+            after_full(self._db, error.__cause__)
             raise
         self.marks = marks
 
@@ -135,8 +143,7 @@ class Held:
             if level > shed:
                 return
             for seq, payload in self._db.execute(
-                "SELECT seq, payload FROM outbox INDEXED BY outbox_sheddable"
-                f" WHERE class < 2 AND class = {level:d} AND seq > ? ORDER BY seq LIMIT ?",
+                SHEDDABLE.format(level=int(level)),
                 (max(marks.upto, marks.sent), left if self._tight(marks, more) else 0),
             ).fetchall():
                 if not self._tight(marks, more):

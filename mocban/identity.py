@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -116,16 +117,18 @@ def secret_file(path: Path, make: Any) -> bytes:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not path.exists():
             new = path.with_name(f"{path.name}.{os.getpid()}")
-            with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-                file.write(make())
-                file.flush()
-                os.fsync(file.fileno())
+            new.unlink(missing_ok=True)  # of a process that had our number, and a full disk
             try:
-                path.hardlink_to(new)
-            except FileExistsError:
-                pass  # another process was quicker: its secret is the one
+                with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                    file.write(make())
+                    file.flush()
+                    os.fsync(file.fileno())
+                with suppress(
+                    FileExistsError
+                ):  # another process was quicker: its secret is the one
+                    path.hardlink_to(new)
             finally:
-                new.unlink()
+                new.unlink(missing_ok=True)
             folder = os.open(path.parent, os.O_RDONLY)
             try:
                 os.fsync(folder)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
+from contextlib import suppress
 from importlib import resources
 from pathlib import Path
 
@@ -16,6 +17,9 @@ _TABLE = (
     "CREATE TABLE IF NOT EXISTS migration"
     " (component TEXT, version INTEGER, checksum TEXT, PRIMARY KEY (component, version)) STRICT"
 )
+
+WAL_PAGES = 200
+"""Pages in the write-ahead log (0.8 MB) before they are copied into the file: a small disk must have room for both."""
 
 
 def open_db(path: Path, component: str, package: str, patience: float = 5.0) -> sqlite3.Connection:
@@ -36,6 +40,8 @@ def open_db(path: Path, component: str, package: str, patience: float = 5.0) -> 
             "synchronous=FULL",
             "foreign_keys=ON",
             "busy_timeout=5000",
+            f"wal_autocheckpoint={WAL_PAGES}",
+            f"journal_size_limit={WAL_PAGES * 4120}",
         ):
             db.execute(f"PRAGMA {pragma}").fetchall()
         _apply(db, path, component, package)
@@ -47,6 +53,16 @@ def open_db(path: Path, component: str, package: str, patience: float = 5.0) -> 
         db.close()
         raise
     return db
+
+
+def after_full(db: sqlite3.Connection, error: BaseException | None) -> None:
+    """After ``error`` "disk is full": copy the write-ahead log back, so that the next try may write over it.
+
+    Nothing else does it then: SQLite copies after a commit, and no commit comes any more.
+    """
+    if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+        with suppress(sqlite3.Error):  # the file has to grow, and cannot
+            db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
 
 def _apply(db: sqlite3.Connection, path: Path, component: str, package: str) -> None:

@@ -27,6 +27,7 @@ from threading import RLock
 from prometheus_client import Counter, Gauge
 
 from mocban import fingerprint as places
+from mocban.aside import Aside
 from mocban.clock import Clock
 from mocban.errors import ConfigError, LocalProtocolError, StorageError
 from mocban.events import CHAIN_0, ENVELOPE_MAX, Audited, Envelope, Fact
@@ -42,6 +43,9 @@ _told = Gauge("mocban_outbox_told", "Facts put into this outbox under its epoch"
 _bytes = Gauge("mocban_outbox_bytes", "Bytes of facts waiting", ["device"])
 _shed = Counter("mocban_outbox_shed_total", "Facts given up for lack of space", ["device"])
 _renewed = Counter("mocban_outbox_renewed_total", "New epochs of the outbox", ["reason"])
+
+FULL = "full: the gateway has not taken its facts"
+"""What a health check says of a full outbox."""
 
 
 class Outbox:
@@ -78,6 +82,8 @@ class Outbox:
         self._full = self._held.marks.waiting >= cap
         self._gauges = [gauge.labels(device) for gauge in (_depth, _told, _bytes)]
         self._given_up = 0
+        self._aside = Aside(path)
+        self._aside.take()
         self._show()
 
     def _begin(self, where: str) -> None:
@@ -153,18 +159,30 @@ class Outbox:
         """
         with self._lock:
             before = self._held.marks.upto
-            reason, why = self._judge(ack)
-            if reason:
-                self._renew(reason, why)
+            try:
+                reason = self._obey(ack)
+            except StorageError:
+                if not self._aside.give():
+                    raise
+                reason = self._obey(ack)
             moved = 0 if reason else self._held.marks.upto - before
         if not reason and not moved:
             return 0
+        if moved > 0:
+            self._aside.take()
         self._settle()
         if reason:
             self.on_epoch(reason)
         if reason or moved < 0:
             self.on_put()
         return max(0, moved)
+
+    def _obey(self, ack: Ack) -> str:
+        """Why ``ack`` made a new epoch begin, or nothing."""
+        reason, why = self._judge(ack)
+        if reason:
+            self._renew(reason, why)
+        return reason
 
     def renew(self, reason: str) -> None:
         """Begin a new epoch, and tell anew all that is held."""

@@ -38,21 +38,32 @@ class Ledger:
         self._path = path
         self._facts = facts
         self._untold = True  # maybe, from before
+        self._first: People | None = None  # the first reading ever, until the disk has it
         self._db = open_db(path, "gate", "kiosk.gate")
-        self._db.execute("INSERT OR IGNORE INTO gate_self (one, next) VALUES (1, 1)")
+        try:
+            self._db.execute("INSERT OR IGNORE INTO gate_self (one, next) VALUES (1, 1)")
+        except sqlite3.Error as error:
+            self._db.close()
+            raise self._refused(error) from error
 
     def alarmed(self, item: str, uid: str, direction: str) -> None:
         """Record that the gate cried for this tag."""
         self._record({"item": item, "uid": uid, "direction": direction}, GateAlarmed, None)
 
     def counted(self, now: People) -> None:
-        """Record that the gate's counters read ``now``. The first reading ever is where counting begins."""
+        """Record that the gate's counters read ``now``. The first reading ever is where counting begins,
+
+        also when the disk refuses it: who passes until it takes one is counted then.
+        """
         try:
             before = self._db.execute('SELECT entered, "left" FROM gate_self').fetchone()
         except sqlite3.Error as error:
             raise self._refused(error) from error
         if before == (now.entered, now.left):
             return
+        if before[0] is None:
+            self._first = self._first or now
+            before = (self._first.entered, self._first.left)
         came = self._since(before[0], now.entered)
         went = self._since(before[1], now.left)
         self._record({"entered": came, "left": went}, PeopleCounted, now)
@@ -77,10 +88,8 @@ class Ledger:
         self._db.close()
 
     @staticmethod
-    def _since(before: int | None, now: int) -> int:
+    def _since(before: int, now: int) -> int:
         """How many since; a counter that went back was reset and counts from 0."""
-        if before is None:
-            return 0
         more = now - before if now >= before else now
         return more if more <= MOST else 0
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import re
+import shutil
 import sqlite3
 import sys
 import tomllib
@@ -29,9 +30,10 @@ class Kiosk(Process):
     """``mocban kiosk run`` whose data is in ``data``; configuration and log are beside it."""
 
     def __init__(
-        self, folder: Path, data: Path, sip2: int, pad: Path, mqtt: int = 9, shared: str = ""
-    ) -> None:
-        self.port = free_port()
+        self, folder: Path, data: Path, sip2: int, pad: Path, mqtt: int = 9, shared: str = "",
+        port: int = 0,
+    ) -> None:  # fmt: skip
+        self.port = port or free_port()
         self.url = f"http://{HOST}:{self.port}/"
         self.data = data
         file = folder / "kiosk.toml"
@@ -171,10 +173,21 @@ class Patron:
 
 
 @contextlib.asynccontextmanager
-async def peers(folder: Path) -> AsyncIterator[tuple[World, int, Path]]:
-    """World, library system (its port) and pad (its tty)."""
-    path, stop, sip2, pad = folder / "world.db", asyncio.Event(), free_port(), folder / "pad"
-    world = World.create(path, tomllib.loads(DEMO.read_text(encoding="utf-8")))
+async def peers(
+    folder: Path, past: Path | None = None, sip2: int = 0
+) -> AsyncIterator[tuple[World, int, Path]]:
+    """World, library system (its port) and pad (its tty); ``past``: a world's file to go on with."""
+    path, stop, sip2, pad = (
+        folder / "world.db",
+        asyncio.Event(),
+        sip2 or free_port(),
+        folder / "pad",
+    )
+    if past is None:
+        world = World.create(path, tomllib.loads(DEMO.read_text(encoding="utf-8")))
+    else:
+        shutil.copy(past, path)
+        world = World(path)
     tasks = [
         asyncio.create_task(acs.main(path, HOST, sip2, stop)),
         asyncio.create_task(reader.main(path, pad, stop)),

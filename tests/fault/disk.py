@@ -60,6 +60,19 @@ class FailingDisk:
         return int(struct.unpack("=q", self._map[8 * number : 8 * number + 8])[0])
 
 
+def each_write(writes: int) -> Iterator[tuple[int, int, int]]:
+    """What to arm so that each of so many writes fails: by turns alone, for want of room, or with the next, broken.
+
+    With MOCBAN_ALL each of them fails both ways.
+    """
+    for at in range(1, writes + 1):
+        both = bool(os.environ.get("MOCBAN_ALL"))
+        if both or at % 2:
+            yield at, 1, FULL
+        if both or not at % 2:
+            yield at, 2, BROKEN
+
+
 def build(folder: Path) -> Path:
     """Compile the shim into ``folder``."""
     library = folder / "failing_disk.so"

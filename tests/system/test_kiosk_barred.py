@@ -108,6 +108,26 @@ def test_a_bar_that_the_disk_does_not_take_is_stored_when_it_has_room(
     play(tmp_path, scenario)
 
 
+def test_a_kiosk_finds_out_by_itself_that_its_disk_works_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kiosk.runner.RETRY", (0.05, 0.1))
+
+    async def scenario(at: Branch) -> None:
+        runner, disk = at.kiosk.runner, at.kiosk.runner._journal._db
+        disk.execute(
+            "CREATE TEMP TRIGGER full BEFORE INSERT ON journal BEGIN SELECT RAISE(ABORT, 'full'); END"
+        )
+        await at.tap("borrow")
+        assert (at.mode, runner.status.ready) == (Mode.IDLE, False)
+        await asyncio.sleep(0.3)
+        assert not runner.status.ready, "it asks the disk, not the clock"
+        disk.execute("DROP TRIGGER full")
+        await until(lambda: runner.status.ready)  # nobody touched anything
+
+    play(tmp_path, scenario)
+
+
 def test_a_bar_holds_after_a_restart_until_it_is_said_to_be_over(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with peers(tmp_path) as (_, sip2):

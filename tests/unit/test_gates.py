@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -100,6 +102,35 @@ def test_the_first_reading_is_where_counting_begins(tmp_path: Path, outbox: Outb
         ledger.settle()
     assert told(outbox) == [(1, 1, 0), (2, 2, 1)]
     ledger.close()
+
+
+def test_who_passes_while_the_disk_refuses_the_first_reading_is_counted(
+    tmp_path: Path, outbox: Outbox
+) -> None:
+    ledger = Ledger(tmp_path / "gate.db", outbox)
+    with contextlib.closing(sqlite3.connect(tmp_path / "gate.db", isolation_level=None)) as other:
+        other.execute(
+            "CREATE TRIGGER full BEFORE UPDATE ON gate_self BEGIN SELECT RAISE(FAIL, 'full'); END"
+        )
+        with pytest.raises(StorageError):
+            ledger.counted(People(100, 90))
+        other.execute("DROP TRIGGER full")
+    ledger.counted(People(102, 91))
+    ledger.settle()
+    assert told(outbox) == [(1, 2, 1)]
+    ledger.close()
+
+
+def test_a_disk_that_refuses_the_ledgers_first_row_is_said_in_a_sentence(
+    tmp_path: Path, outbox: Outbox
+) -> None:
+    Ledger(tmp_path / "gate.db", outbox).close()
+    with contextlib.closing(sqlite3.connect(tmp_path / "gate.db", isolation_level=None)) as other:
+        other.execute(
+            "CREATE TRIGGER full BEFORE INSERT ON gate_self BEGIN SELECT RAISE(FAIL, 'full'); END"
+        )
+    with pytest.raises(StorageError):
+        Ledger(tmp_path / "gate.db", outbox)
 
 
 def test_a_counter_that_was_reset_counts_from_nothing(tmp_path: Path, outbox: Outbox) -> None:

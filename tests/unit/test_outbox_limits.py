@@ -25,7 +25,7 @@ from mocban.events import (
     chain,
     parse,
 )
-from mocban.held import SHED_AT_ONCE
+from mocban.held import SHED_AT_ONCE, SHEDDABLE
 from mocban.messages import Ack
 from mocban.outbox import Outbox
 
@@ -294,3 +294,24 @@ def test_the_books_agree_whatever_happens(
     delivered |= {str(parse(row.payload).id) for row in outbox.rows(0, 10_000)}
     assert alarms <= delivered
     outbox.close()
+
+
+@pytest.mark.parametrize("indexed", [True, False])
+def test_what_may_be_shed_is_found_by_an_index_and_also_without_it(
+    indexed: bool, outbox: Outbox
+) -> None:
+    if not indexed:
+        outbox._db.execute("DROP INDEX outbox_sheddable")
+    for level in (0, 1):
+        plan = outbox._db.execute(
+            f"EXPLAIN QUERY PLAN {SHEDDABLE.format(level=level)}", (0, SHED_AT_ONCE)
+        ).fetchall()
+        assert len(plan) == 1, "no sorting"
+        name = "INDEX outbox_sheddable" if indexed else "INTEGER PRIMARY KEY"
+        assert name in plan[0][3]
+    for number in range(4):
+        outbox.put(count(number))
+    number = 100
+    while "fact-shed" not in kinds(outbox):
+        outbox.put(alarm(number := number + 1))
+    assert kinds(outbox)[0] == "fact-shed"
