@@ -304,8 +304,9 @@ class Runner:
             for one in (self.visit, *self.visit.old)
             for line in one.lines
         )
-        if self.status.ils_ok and (waits or self.visit.notice == "ils-silent"):
-            self._try(IlsBack(self._clock.now()))
+        due = self.status.ils_ok and (waits or self.visit.notice == "ils-silent")
+        if due and not self._try(IlsBack(self._clock.now())):
+            self._ask_again()  # the disk refused it, and the line is up already
 
     # Condition
 
