@@ -1,5 +1,5 @@
 # Forwards only: ./up and ./test are the commands, since a fresh Debian has no make.
-.PHONY: setup up test test-all system-packages lint bench
+.PHONY: setup up test test-all test-lab system-packages lint bench
 setup:
 	@./up --setup
 up:
@@ -8,6 +8,8 @@ test:
 	@./test
 test-all:
 	@./test --all
+test-lab: system-packages setup
+	@MOCBAN_ALL=1 .venv/bin/pytest tests/lab
 system-packages:
 	@./system-packages
 lint: setup

@@ -31,6 +31,7 @@ def models() -> dict[str, type[BaseModel]]:
         "envelope.1": events.Envelope,
         "ack": messages.Ack,
         "state": messages.State,
+        "heartbeat": messages.Heartbeat,
         "receipt": messages.Receipt,
         "request": commands.Request,
         "order": commands.Order,
@@ -92,8 +93,8 @@ def _parts() -> Iterator[str]:
             f"### `{fact.kind}` version {fact.kv}\n\n{_doc(fact)}\n\nNatural key: {natural}."
             f" When the outbox is full: {_SHED[fact.shed]}.\n\n{_fields(fact)}"
         )
-    yield "## Watermarks, state, receipts\n\n" + _doc(messages)
-    for message in (messages.Ack, messages.State, messages.Receipt):
+    yield "## Watermarks, state, heartbeats, receipts\n\n" + _doc(messages)
+    for message in (messages.Ack, messages.State, messages.Heartbeat, messages.Receipt):
         yield f"### `{message.__name__.lower()}`\n\n{_doc(message)}\n\n{_fields(message)}"
     yield _RULES
     yield "## Signatures\n\n" + _doc(identity)
@@ -262,7 +263,7 @@ _TOPICS = """
 |-|-|-|-|
 | `evt/{kind}` | device to gateway | 1 | envelope; user properties `epoch` and `seq` repeat its place |
 | `state` | device to gateway | 1, retained | state; the will is the same with `online` false |
-| `tel` | device to gateway | 0 | gauges; may be lost, nobody answers |
+| `tel` | device to gateway | 0 | heartbeat; may be lost, nobody answers; a device may do without |
 | `ack` | gateway to device | 1 | watermark |
 | `cmd/{name}` | gateway to device | 1, with message expiry | order |
 | `rsp/{name}` | device to gateway | 1 | receipt of an order |

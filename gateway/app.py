@@ -15,9 +15,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.staticfiles import StaticFiles
 
-from gateway.access import Refusal
 from gateway.api import commands, facts, replay, uploads, wake
 from gateway.api.operator import operator, refuse
+from gateway.beats import Beats
 from gateway.ingest import Ingest, Orders
 from gateway.letters import Desk
 from gateway.meters import Meters
@@ -33,6 +33,7 @@ from gateway.web.live import Live
 from gateway.web.live import routes as live_routes
 from gateway.web.pages import Pages
 from mocban import log, supervise, web
+from mocban.access import Refusal
 from mocban.clock import Clock, SystemClock
 from mocban.config import Config
 from mocban.errors import StorageError
@@ -58,7 +59,8 @@ async def main(config: Config[GatewaySettings], stop: asyncio.Event) -> None:
         readings = SqliteReadings(config.database)
         opened.callback(readings.close)
         guard = operator(config.data_dir)
-        meters, post = Meters(readings), Post(config.identity)
+        beats = Beats(config.tenant, clock)
+        meters, post = Meters(readings, beats), Post(config.identity)
         desk = Desk(config.tenant, ZoneInfo(settings.timezone), settings.late_days)
         wakes = wake.Wakes(readings, stop, settings.streams)
         live = Live(Pages(readings, health, clock, settings), stop, settings.streams)
@@ -78,10 +80,12 @@ async def main(config: Config[GatewaySettings], stop: asyncio.Event) -> None:
         outward = Outward(config, post, own, clock, lambda: ingest.ready.is_set())
         opened.callback(outward.close)
         ingest = Ingest(
-            Orders(config.mqtt, config.identity, settings.batch, settings.keep_alive, config.ca_file, store.renewed),
+            Orders(config.mqtt, config.identity, settings.batch, settings.keep_alive, config.ca_file, store.renewed,
+                   config.broker_password),
             store, desk, clock, health, meters, post, committed, outward.on_ready, live.changed,
+            beats.take,
         )  # fmt: skip
-        app = build(readings, meters, health, clock, settings, live)
+        app = build(readings, beats, meters, health, clock, settings, live)
         app.include_router(wake.routes(wakes))
         app.include_router(replay.routes(store, desk, own.tell, committed, guard))
         app.include_router(commands.routes(outward.dispatch, outward.orders, guard))
@@ -93,6 +97,7 @@ async def main(config: Config[GatewaySettings], stop: asyncio.Event) -> None:
             {
                 "ingest": ingest.run,
                 "own": own.run,
+                "watchdog": health.watchdog,
                 **outward.services(),
                 "http": lambda end: web.serve(SecurityHeaders(app, hosts), sock, end, tls),
             },
@@ -103,6 +108,7 @@ async def main(config: Config[GatewaySettings], stop: asyncio.Event) -> None:
 
 def build(
     readings: Readings,
+    beats: Beats,
     meters: Meters,
     health: Health,
     clock: Clock,
@@ -117,7 +123,7 @@ def build(
         redoc_url=None,
         openapi_url="/openapi.json",
     )
-    app.include_router(facts.routes(readings, meters, health, clock, settings))
+    app.include_router(facts.routes(readings, beats, meters, health, clock, settings))
     app.include_router(live_routes(live))
     app.mount("/static", StaticFiles(directory=str(files("gateway.web") / "static")))
     app.router.routes.append(web.fonts())

@@ -17,12 +17,12 @@ from datetime import datetime, timedelta
 from threading import Lock
 from typing import Protocol
 
-from gateway.access import Refusal
 from gateway.post import Post
 from gateway.settings import GatewaySettings
 from gateway.store.orders import RENEWED, Asked, OrderRow, SqliteOrders
 from gateway.store.port import Outcome
 from mocban import commands, identity, log
+from mocban.access import Refusal
 from mocban.clock import Clock, parse_rfc3339, rfc3339
 from mocban.config import Config
 from mocban.errors import ConfigError, LocalProtocolError, RemoteProtocolError, StorageError

@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import assert_never
 from urllib.parse import urlsplit
@@ -41,6 +42,8 @@ AWAY = {Course.PARK: 60.0, Course.TAKEN_OVER: 600.0}
 """Seconds before we try again what only a person can cure."""
 SLOW = 5.0
 """Seconds in which we publish nothing to a broker for which it was too much."""
+TURN = 30.0
+"""Seconds within which the loop turns again, its waits on purpose aside: what takes longer hangs."""
 HANDSHAKE = 8.0
 """Seconds from connecting until the canary must have come back."""
 _READ = 65536
@@ -60,6 +63,7 @@ class Orders:
     keep_alive: int = 20
     ca_file: Path | None = None
     clean: bool = False
+    password: str = ""
 
 
 class Stopped(Exception):
@@ -70,13 +74,14 @@ class Ingest:
     """Keeps one connection to the broker, stores what it brings, and publishes what lies in the post.
 
     ``on_outcome`` after every commit, ``on_ready`` whenever a connection has proven itself (the post is empty then),
-    ``on_change`` when our condition may be another one.
+    ``on_change`` when our condition may be another one, ``on_beat`` for a heartbeat, which is never stored.
     """
 
     def __init__(
         self, orders: Orders, store: Store, desk: Desk, clock: Clock, health: Health, meters: Meters,
         post: Post, on_outcome: Callable[[Outcome], None] = lambda _: None,
         on_ready: Callable[[], None] = lambda: None, on_change: Callable[[], None] = lambda: None,
+        on_beat: Callable[[Message, datetime], None] = lambda _, __: None,
     ) -> None:  # fmt: skip
         self._orders = orders
         self._store = store
@@ -88,9 +93,11 @@ class Ingest:
         self._on_outcome = on_outcome
         self._on_ready = on_ready
         self._on_change = on_change
+        self._on_beat = on_beat
         self._clean = orders.clean
         self.ready = asyncio.Event()
         health.check("store", True)
+        health.expect("ingest", TURN)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Connect, ingest, connect again, until ``stop``; on return nobody writes any more."""
@@ -108,6 +115,7 @@ class Ingest:
                     away = (
                         AWAY.get(error.verdict.course, 0.0) if isinstance(error, Refused) else 0.0
                     )
+                    self._health.pulse("ingest", away + pause)
                     with suppress(TimeoutError):
                         await asyncio.wait_for(stop.wait(), away + jitter(pause))
         finally:
@@ -166,10 +174,11 @@ class _Line:
         self._thread = thread
         orders = ingest._orders
         # Of every tenant: a device set up for a foreign one shall be seen among the dead letters, not be silent.
-        filters = tuple(topics.every("+", channel) for channel in ("evt", "state", "rsp"))
+        filters = tuple(topics.every("+", channel) for channel in ("evt", "state", "rsp", "tel"))
         self._wire = Wire(
-            orders.identity.client_id, filters, keep_alive=orders.keep_alive, window=orders.batch
-        )
+            orders.identity.client_id, filters, keep_alive=orders.keep_alive, window=orders.batch,
+            login=(orders.identity.device, orders.password.encode()) if orders.password else None,
+        )  # fmt: skip
         self._canary = (orders.identity.topic("evt", "canary"), new_id().encode())
         self._loop = asyncio.get_running_loop()
         self._heard = self._pinged = self._loop.time()
@@ -199,6 +208,7 @@ class _Line:
             for messages, packet_ids in self._batches(data):
                 await self._take(messages, packet_ids)
             self._pay()
+            self._in._health.pulse("ingest", self._wire.keep_alive)
             async with asyncio.timeout(self._wire.keep_alive):
                 await self._writer.drain()
             if not self._in.ready.is_set() and self._loop.time() > deadline:
@@ -213,6 +223,7 @@ class _Line:
         try:
             while not self._stop.is_set():
                 every = self._wire.keep_alive / 2 if self._in.ready.is_set() else HANDSHAKE
+                self._in._health.pulse("ingest", every)
                 await asyncio.wait(
                     {reading, stopping}, timeout=every, return_when=asyncio.FIRST_COMPLETED
                 )
@@ -273,6 +284,10 @@ class _Line:
     async def _take(self, messages: Sequence[Message], packet_ids: Sequence[int]) -> None:
         """Store one batch, then tell broker and devices."""
         rx = self._in._clock.now()
+        for m in messages:
+            if m.topic.endswith("/tel"):
+                self._in._on_beat(m, rx)
+        messages = [m for m in messages if not m.topic.endswith("/tel")]
         letters = [letter for m in messages if (letter := self._in._desk.read(m, rx)) is not None]
         if letters:
             outcome = await self._store(letters)
@@ -290,6 +305,7 @@ class _Line:
         ingest, pause = self._in, BACKOFF[0]
         while True:
             began = self._loop.time()
+            ingest._health.pulse("ingest")
             try:
                 outcome = await self._loop.run_in_executor(
                     self._thread, ingest._store.append, letters

@@ -16,6 +16,7 @@ from prometheus_client import (
 )
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from gateway.beats import Beats
 from gateway.store.port import Readings, dead_by_reason, revived_by_reason
 
 _SAYS = {
@@ -26,12 +27,21 @@ _SAYS = {
     "people_in": "People who came in through gates",
     "people_out": "People who left through gates",
 }
+_TOLD = {
+    "heartbeat_seconds": "From one of its heartbeats to the next",
+    "uptime_seconds": "How long the process runs",
+    "outbox_waiting": "Facts the gateway has not confirmed",
+    "outbox_oldest_timestamp_seconds": "When the oldest of them happened, by our clock",
+    "disk_free_bytes": "Bytes free where the outbox lies",
+    "clock_skew_seconds": "How far its clock is ahead of ours",
+}
+"""Gauges of a heartbeat, without ``mocban_device_``."""
 
 
 class Meters:
     """One registry of one gateway."""
 
-    def __init__(self, readings: Readings) -> None:
+    def __init__(self, readings: Readings, beats: Beats) -> None:
         self.registry = CollectorRegistry()
         self.batch = Histogram(
             "mocban_gateway_batch_messages",
@@ -67,6 +77,7 @@ class Meters:
             registry=self.registry,
         )
         self.registry.register(_Stored(readings))
+        self.registry.register(_Devices(readings, beats))
 
     def render(self) -> bytes:
         """Prometheus text: ours, then the kernel's."""
@@ -118,6 +129,85 @@ class _Stored:
         )
         for measure, amount in self._readings.totals().items():
             yield CounterMetricFamily(f"mocban_{measure}", _SAYS[measure], value=amount)
+
+    def describe(self) -> Iterable[Metric]:
+        """Names are only known at a scrape."""
+        return ()
+
+
+class _Devices:
+    """Each app of each device. Of one that fell silent only ``up`` and ``last_seen`` stay: old values look alive."""
+
+    def __init__(self, readings: Readings, beats: Beats) -> None:
+        self._readings = readings
+        self._beats = beats
+
+    def collect(self) -> Iterable[Metric]:
+        """Read the store and the last heartbeats; StorageError ends the scrape."""
+        rows = self._readings.devices()
+        names = ["device", "app"]
+        up = GaugeMetricFamily(
+            "mocban_device_up",
+            "1 while the app says that it is there, 0 after its will",
+            labels=names,
+        )
+        for row in rows:
+            if row.app and row.online is not None:
+                up.add_metric([row.device, row.app], row.online)
+        yield up
+        seen = GaugeMetricFamily(
+            "mocban_device_last_seen_timestamp_seconds", "When it was last heard of, by our clock", labels=names
+        )  # fmt: skip
+        for (device, app), at in self._beats.seen(rows).items():
+            if app:
+                seen.add_metric([device, app], at.timestamp())
+        yield seen
+        alarms = CounterMetricFamily("mocban_gate_alarms", "Alarms of one gate", labels=["device"])
+        gates = {row.device: 0 for row in rows if row.app == "gate"}
+        for device, amount in {**gates, **self._readings.by_device("alarms")}.items():
+            alarms.add_metric([device], amount)
+        yield alarms
+        bad = CounterMetricFamily(
+            "mocban_gateway_beats_bad", "Heartbeats that were of no use", labels=["reason"]
+        )
+        for reason, amount in self._beats.bad().items():
+            bad.add_metric([reason], amount)
+        yield bad
+        yield from self._beating()
+
+    def _beating(self) -> Iterable[Metric]:
+        """What the last heartbeat of each says, while it can be believed."""
+        names = ["device", "app"]
+        info = GaugeMetricFamily(
+            "mocban_device_info", "Always 1; what it runs", labels=[*names, "version", "mode"]
+        )
+        part = GaugeMetricFamily(
+            "mocban_device_part_ok", "1 if the named part of the device is well", labels=[*names, "part"]
+        )  # fmt: skip
+        numbers = {
+            name: GaugeMetricFamily(f"mocban_device_{name}", say, labels=names)
+            for name, say in _TOLD.items()
+        }
+        for key, heard in self._beats.fresh().items():
+            rx, beat = heard.rx, heard.beat
+            info.add_metric([*key, beat.version, beat.mode], 1)
+            for name, state in sorted(beat.parts.items()):
+                part.add_metric([*key, name], state == "ok")
+            says: dict[str, float | None] = {
+                "heartbeat_seconds": beat.every,
+                "uptime_seconds": beat.uptime,
+                "outbox_waiting": beat.waiting,
+                "disk_free_bytes": beat.disk_free,
+                "clock_skew_seconds": (beat.clock - rx).total_seconds(),
+            }
+            if beat.oldest is not None:
+                # Its age by the device's own clock, which may be wrong, brought to ours.
+                age = (beat.clock - beat.oldest).total_seconds()
+                says["outbox_oldest_timestamp_seconds"] = rx.timestamp() - age
+            for name, value in says.items():
+                if value is not None:
+                    numbers[name].add_metric(key, value)
+        yield from (info, part, *numbers.values())
 
     def describe(self) -> Iterable[Metric]:
         """Names are only known at a scrape."""

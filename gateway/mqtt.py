@@ -74,12 +74,14 @@ class Wire:
     """The protocol of one connection."""
 
     def __init__(
-        self, client_id: str, filters: tuple[str, ...], *, keep_alive: int, window: int
-    ) -> None:
+        self, client_id: str, filters: tuple[str, ...], *, keep_alive: int, window: int,
+        login: tuple[str, bytes] | None = None,
+    ) -> None:  # fmt: skip
         self.keep_alive = keep_alive
         self._client_id = client_id
         self._filters = filters
         self._receive_max = window
+        self._login = login
         self._buffer = bytearray()
         self._free = deque(range(2, 2 + _WINDOW))  # 1 is the SUBSCRIBE
         self._in_flight: dict[int, str] = {}  # packet id -> topic
@@ -92,6 +94,8 @@ class Wire:
         """CONNECT. ``clean`` drops what the broker kept for us."""
         return mqtt5.ConnectPacket(
             self._client_id,
+            username=self._login[0] if self._login else None,
+            password=self._login[1] if self._login else None,
             clean_start=clean,
             keep_alive=self.keep_alive,
             session_expiry_interval=SESSION_SECONDS,

@@ -6,7 +6,6 @@ import getpass
 import json
 import os
 import re
-import subprocess
 import threading
 from datetime import timedelta
 from pathlib import Path
@@ -17,7 +16,7 @@ import typer
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from gateway.client import Client
-from mocban import commands
+from mocban import commands, sshkeygen
 from mocban.cli import ConfigOption, JsonOption, emit, new_app
 from mocban.clock import SystemClock, parse_rfc3339, rfc3339
 from mocban.errors import ConfigError, Exit, RemoteProtocolError
@@ -165,24 +164,9 @@ def _request(
 
 
 def _approval(request: commands.Request, key: Path, person: str) -> commands.Approval:
-    """Signed by the real ssh-keygen, which asks its agent or its owner for what it needs."""
+    sig = sshkeygen.sign(key, request.canonical(), commands.NAMESPACE)
     try:
-        done = subprocess.run(
-            ["ssh-keygen", "-Y", "sign", "-q", "-n", commands.NAMESPACE, "-f", str(key)],
-            input=request.canonical(), capture_output=True, check=False,
-        )  # fmt: skip
-    except FileNotFoundError:
-        raise ConfigError(
-            "ssh-keygen is missing", "install the package openssh-client", code="missing-package"
-        ) from None
-    if done.returncode:
-        why = done.stderr.decode(errors="replace").strip().splitlines()
-        raise ConfigError(
-            f"{key} does not sign: {why[-1] if why else 'ssh-keygen gives no reason'}",
-            "name an Ed25519 key of yours, or its .pub with the key in your agent",
-        )
-    try:
-        return commands.Approval(by=person, sig=done.stdout.decode())
+        return commands.Approval(by=person, sig=sig)
     except ValidationError as error:
         raise _wrong(error) from None
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from gateway.access import Refusal, same
 from gateway.store.orders import SqliteOrders
 from mocban import commands
+from mocban.access import Refusal, same
 from mocban.errors import ConfigError, StorageError
 from mocban.ids import new_id
 

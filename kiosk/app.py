@@ -17,7 +17,7 @@ from kiosk.remote.ledger import Ledger
 from kiosk.remote.logs import Logs
 from kiosk.remote.modes import OPEN, WIPED
 from kiosk.remote.orders import Remote
-from kiosk.remote.parts import parts, started
+from kiosk.remote.parts import fail, parts, started
 from kiosk.runner import Runner
 from kiosk.session.events import Rested
 from kiosk.session.state import Visit
@@ -28,6 +28,7 @@ from mocban.bus import Bus
 from mocban.clock import Clock, SystemClock
 from mocban.config import Config
 from mocban.health import Health
+from mocban.heart import Heart
 from mocban.outbox import FULL, Outbox
 
 NEEDS = ("reader", "ils", "journal")
@@ -81,8 +82,9 @@ def assemble(config: Config[KioskSettings], stop: asyncio.Event) -> Iterator[Kio
         runner = Runner(settings, journal, world, health)
         _bar_when_full(outbox, runner, health)
         bus = Bus(
-            config.mqtt, config.identity, outbox, ca_file=config.ca_file,
+            config.mqtt, config.identity, outbox, ca_file=config.ca_file, password=config.broker_password,
             orders=lambda name, payload: remote.order(name, payload),
+            heart=Heart(config.name, health, outbox, clock, config.database.parent, settings.heartbeat_seconds),
         )  # fmt: skip
         bus.on_alarm = lambda say: health.check("broker", not say, say)
 
@@ -105,7 +107,7 @@ def assemble(config: Config[KioskSettings], stop: asyncio.Event) -> Iterator[Kio
 
         services: dict[str, supervise.Service] = {
             "runner": runner.run, "ils": ils.run, "bus": bus.run, "orders": remote.run, "modes": remote.modes.run,
-            "http": http,
+            "http": http, "watchdog": health.watchdog,
         }  # fmt: skip
         yield Kiosk(runner, outbox, health, web.port_of(sock), services, remote)
 
@@ -135,7 +137,7 @@ class KioskHands:
             async with asyncio.timeout(ASKING):
                 await self._ils.item("self-test")  # nobody's book: any answer will do
         except (IlsSilent, TimeoutError):
-            found["ils"] = "it does not answer"
+            fail(found, "ils", "it does not answer")
         return found
 
     async def restart(self, patience: float) -> bool:

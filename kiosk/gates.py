@@ -28,11 +28,14 @@ from mocban.config import Config
 from mocban.errors import MocbanError
 from mocban.events import DeviceChanged
 from mocban.health import Health
+from mocban.heart import Heart
 from mocban.outbox import FULL, Outbox
 
-FEEDS_EVERY = 30.0
-"""Seconds between two looks at whether a feed ran out."""
+FEEDS_EVERY = 5.0
+"""Seconds between two looks at whether a feed ran out, or one that the disk refused can be taken."""
 
+TURN = 30.0
+"""Seconds within which the gate is read again, or tried again: what takes longer hangs."""
 _log = log.get("kiosk.gates")
 
 
@@ -82,7 +85,10 @@ def assemble(config: Config[GateSettings], stop: asyncio.Event) -> Iterator[Asse
                 told[:] = [ok]
                 _tell_change(outbox, clock, ok=ok)
 
-        watch = Watch(settings, gate, ledger, changed, clock, excuses.excused)
+        health.expect("gate", TURN)
+        watch = Watch(
+            settings, gate, ledger, changed, clock, excuses.excused, lambda: health.pulse("gate")
+        )
 
         def feed(name: str, payload: bytes) -> None:
             if excuses.take(name, payload):
@@ -95,14 +101,17 @@ def assemble(config: Config[GateSettings], stop: asyncio.Event) -> Iterator[Asse
 
         async def feeds(end: asyncio.Event) -> None:
             while not end.is_set():
+                excuses.again()
                 if bus.feed_versions != excuses.versions:
                     show()
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(end.wait(), FEEDS_EVERY)
 
         bus = Bus(
-            config.mqtt, config.identity, outbox, ca_file=config.ca_file, feeds=feed,
+            config.mqtt, config.identity, outbox, ca_file=config.ca_file, password=config.broker_password,
+            feeds=feed,
             orders=lambda name, payload: remote.order(name, payload),
+            heart=Heart(config.name, health, outbox, clock, config.database.parent, settings.heartbeat_seconds),
         )  # fmt: skip
         bus.on_alarm = lambda say: health.check("broker", not say, say)
         register = orders.Ledger(config.database)
@@ -125,6 +134,7 @@ def assemble(config: Config[GateSettings], stop: asyncio.Event) -> Iterator[Asse
             "modes": remote.modes.run,
             "feeds": feeds,
             "http": lambda end: web.serve(page, sock, end),
+            "watchdog": health.watchdog,
         }
         yield Assembled(watch, excuses, remote, outbox, web.port_of(sock), services)
 

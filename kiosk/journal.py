@@ -8,8 +8,7 @@ stand in it sealed, each under a key of its visit; compacting destroys the keys 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from kiosk.session.events import Event, Rested, type_names
 from kiosk.session.state import Visit
 from kiosk.session.step import step
 from mocban.errors import StorageError
-from mocban.migrate import after_full, open_db
+from mocban.migrate import after_full, open_db, transaction
 from mocban.seal import SealBroken, Seals, seal_key
 
 _KINDS = {kind.__name__: kind for kind in type_names}
@@ -112,20 +111,9 @@ class Journal:
         """Close the file."""
         self._db.close()
 
-    @contextmanager
-    def _together(self) -> Iterator[None]:
-        """All of it is stored or nothing. The write lock comes first: a read could not be made a write later on."""
-        outer = self._db.in_transaction
-        if not outer:
-            self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            if not outer:
-                self._db.execute("COMMIT")
-        except BaseException:
-            if not outer and self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise
+    def _together(self) -> AbstractContextManager[None]:
+        """All of it is stored or nothing; within somebody's transaction, with the rest of that."""
+        return nullcontext() if self._db.in_transaction else transaction(self._db)
 
     def _store(self, event: Event) -> None:
         sealed = sealing.secret(event)

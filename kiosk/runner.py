@@ -27,6 +27,7 @@ from kiosk.session.events import (
 from kiosk.session.state import Rules, Visit
 from kiosk.session.step import resting, step
 from kiosk.settings import KioskSettings
+from kiosk.silence import Silence
 from kiosk.untold import Untold
 from mocban import log
 from mocban.errors import MocbanError, StorageError
@@ -38,8 +39,8 @@ ROWS_MAX = 1000
 """Rows of the journal before it is compacted even while somebody is at the kiosk."""
 PATIENCE = 10.0
 """Seconds a tag write waits for a lost pad."""
-AGAIN = (0.5, 15.0)
-"""First and longest pause before an unanswered question is asked again on a line that is up, seconds."""
+TURN = 45.0
+"""Seconds within which the pad is asked again, or tried again: what takes longer hangs."""
 UNHEARD = 15.0
 """Seconds after the start when a library system that never answered is told as lost."""
 RETRY = (0.2, 5.0)
@@ -70,6 +71,7 @@ class Runner:
         self._world = world
         self._clock = world.clock
         self._health = health
+        health.expect("pad", TURN)
         self.visit = Visit()
         self.status = Status()
         self._pad_turn = asyncio.Lock()
@@ -85,8 +87,7 @@ class Runner:
         self._patience = Patience(
             settings, self._clock, lambda: self._try(Expired(self._clock.now()))
         )
-        self._silences = 0
-        self._asking: asyncio.TimerHandle | None = None
+        self._silence = Silence(self._ils_back)
         self._unheard: asyncio.TimerHandle | None = None
         self._bars: dict[str, bool] = {}
         self._recovering: asyncio.TimerHandle | None = None
@@ -142,7 +143,7 @@ class Runner:
         for effect in effects:
             self._begin(effect)
         if isinstance(event, IlsUnsure):
-            self._ask_again()
+            self._silence.met()
         self._compact(before, event)
         if self.visit != before:
             self._patience.follow(before, self.visit)
@@ -186,20 +187,21 @@ class Runner:
 
     def lies(self, tags: list[Tag]) -> None:
         """One round of the pad. What could not be stored will be seen again."""
+        self._health.pulse("pad")
         known = frozenset(one.uid for one in self.visit.pad)
         for change in self._rounds.compare(tags, known, self._clock.now()):
             self._try(change)
 
     def reader(self, *, ok: bool, why: str = "") -> None:
         """The pad came up or was lost."""
+        self._health.pulse("pad")
         self._device("reader", ok=ok, why=why)
 
     def ils(self, *, ok: bool) -> None:
         """The library system answers, or does not; if it does, what waits for it is due again."""
         self._device("ils", ok=ok, why="" if ok else "the library system does not answer")
         if ok:
-            self._silences = 0
-            self._ils_back()
+            self._silence.broken()
 
     # Barred, abandoned
 
@@ -282,31 +284,19 @@ class Runner:
 
     # The library system
 
-    def _ask_again(self) -> None:
-        """No answer came on a line that is up: ask what became of it, in a while."""
-        if self._asking is None:
-            pause = min(AGAIN[0] * 2**self._silences, AGAIN[1])
-            self._silences = min(self._silences + 1, 10)
-            self._asking = asyncio.get_running_loop().call_later(
-                pause / 2 + jitter(pause / 2), self._ils_back
-            )
-
     def _never_heard(self) -> None:
         if "ils" not in self._told:
             self.ils(ok=False)
 
-    def _ils_back(self) -> None:
-        if self._asking is not None:
-            self._asking.cancel()
-            self._asking = None
+    def _ils_back(self) -> bool:
+        """Ask for what waits for the library system; False if the disk refused that, and the line is up already."""
         waits = any(
             line.waiting or (line.reason == "ils-silent" and line.here)
             for one in (self.visit, *self.visit.old)
             for line in one.lines
         )
         due = self.status.ils_ok and (waits or self.visit.notice == "ils-silent")
-        if due and not self._try(IlsBack(self._clock.now())):
-            self._ask_again()  # the disk refused it, and the line is up already
+        return not due or self._try(IlsBack(self._clock.now()))
 
     # Condition
 
@@ -371,7 +361,8 @@ class Runner:
 
     async def _end(self) -> None:
         self._patience.end()
-        for handle in (self._asking, self._unheard, self._recovering):
+        self._silence.end()
+        for handle in (self._unheard, self._recovering):
             if handle is not None:
                 handle.cancel()
         for task in self._tasks:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from mocban.ids import DeviceId
+from mocban.messages import Seconds
 
 Byte = Annotated[int, Field(ge=0, le=255)]
 
@@ -84,6 +85,8 @@ class KioskSettings(BaseModel):
     """How long the thank-you screen stands."""
     tag_tries: Annotated[int, Field(ge=1, le=50)] = 5
     """Failed writes of one tag before a loan is undone."""
+    heartbeat_seconds: Seconds = 30
+    """Seconds from one heartbeat to the next."""
     log_file: Path | None = None
     """File the log goes to, for the order collect-logs; without one, systemd's journal is asked."""
 
@@ -111,5 +114,7 @@ class GateSettings(BaseModel):
     """Address of the health page."""
     port: Annotated[int, Field(ge=0, le=65535)] = 8081
     """Port of the health page; 0 picks a free one."""
+    heartbeat_seconds: Seconds = 30
+    """Seconds from one heartbeat to the next."""
     log_file: Path | None = None
     """File the log goes to, for the order collect-logs; without one, systemd's journal is asked."""

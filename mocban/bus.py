@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections import deque
 from collections.abc import Callable
 from importlib.metadata import version
@@ -15,13 +16,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from prometheus_client import Counter, Gauge
+from prometheus_client import Counter
 
 from mocban import log
+from mocban.alarm import Alarm
 from mocban.commands import ORDER_MAX
 from mocban.errors import RemoteProtocolError, StorageError
 from mocban.feeds import FEED_MAX
 from mocban.flow import Flow, publish_size
+from mocban.heart import Heart
 from mocban.identity import Identity
 from mocban.ids import jitter
 from mocban.line import CONNECT_SECONDS, Line
@@ -48,15 +51,14 @@ _published = Counter("mocban_bus_published_total", "Facts handed to the broker, 
 _refused = Counter("mocban_bus_refused_total", "Publishes the broker did not take", ["reason"])
 _ended = Counter("mocban_bus_ended_total", "Connections the broker ended", ["packet", "reason"])
 _dropped = Counter("mocban_bus_dropped_total", "Messages to us that were no use", ["channel"])
-_parked = Gauge("mocban_bus_parked", "1 while a refusal waits for a person", ["device"])
 
 
 class Bus:
     """Keeps one process connected and its outbox draining."""
 
     def __init__(
-        self, url: str, identity: Identity, outbox: Outbox, *, ca_file: Path | None = None,
-        orders: Take | None = None, feeds: Take | None = None,
+        self, url: str, identity: Identity, outbox: Outbox, *, ca_file: Path | None = None, password: str = "",
+        orders: Take | None = None, feeds: Take | None = None, heart: Heart | None = None,
     ) -> None:  # fmt: skip
         parts = urlsplit(url)
         self._tls = parts.scheme == "mqtts"
@@ -64,20 +66,20 @@ class Bus:
         self._port = parts.port or (8883 if self._tls else 1883)
         self._ca_file = ca_file
         self._identity = identity
+        self._login = (identity.device, password) if password else None
         self._outbox = outbox
         self._takes = {"cmd": orders, "feed": feeds}
+        self._heart = heart
         self._loop: asyncio.AbstractEventLoop
         self._wake = asyncio.Event()
         self._link: Link | None = None
         self._retain = True  # until the broker says that it cannot
-        self._alarm: tuple[Packet, Verdict] | None = None
-        self._blocked = 0  # the fact an alarm of a PUBACK is about
+        self._alarm = Alarm(identity.device, lambda say: self.on_alarm(say))
         self.connected = False
         self.mode = ""
         self.feed_versions: dict[str, int] = {}
         self.on_alarm: Callable[[str], None] = lambda _: None
         """Called on the loop with what a person has to do, and with "" once it is over."""
-        _parked.labels(identity.device).set(0)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Connect, drain, connect again, until ``stop``."""
@@ -116,10 +118,7 @@ class Bus:
     @property
     def alarm(self) -> str:
         """What a person has to do before anything flows again; empty if nothing."""
-        if self._alarm is None:
-            return ""
-        packet, verdict = self._alarm
-        return f"{packet} {verdict.name}: {verdict.do or 'look at the broker'}"
+        return self._alarm.say
 
     def state(self, *, online: bool) -> bytes:
         """The retained ``state`` of this process; it carries the epoch, so a late will cannot speak for a new one."""
@@ -155,12 +154,6 @@ class Bus:
         with contextlib.suppress(RuntimeError):  # the loop is gone: we are stopping
             self._loop.call_soon_threadsafe(self._wake.set)
 
-    def _alarmed(self, alarm: tuple[Packet, Verdict] | None) -> None:
-        if alarm != self._alarm:
-            self._alarm = alarm
-            _parked.labels(self._identity.device).set(alarm is not None)
-            self.on_alarm(self.alarm)
-
 
 class Link:
     """One connection, from CONNECT to its end."""
@@ -177,7 +170,8 @@ class Link:
         self._oversize: set[str] = set()  # said once a connection
         self._will = bus.state(online=False)
         self._line = Line(
-            bus._identity.client_id, (self._own + "state", self._will, bus._retain), WILL_DELAY, WINDOW + 1, self
+            bus._identity.client_id, (self._own + "state", self._will, bus._retain), WILL_DELAY, WINDOW + 1, self,
+            bus._login,
         )  # fmt: skip
         self.saying = True
         self.receipts: deque[tuple[str, bytes]] = deque(maxlen=RECEIPTS)
@@ -187,18 +181,14 @@ class Link:
     async def open(self, host: str, port: int, ca_file: Path | None, *, tls: bool) -> None:
         """Connect and subscribe to what is ours; OSError if that fails."""
         await self._line.open(
-            host,
-            port,
-            tls=tls,
-            ca_file=ca_file,
-            keep_alive=KEEP_ALIVE,
-            session=WILL_DELAY,
-            packet_max=PACKET_MAX,
-        )
+            host, port, tls=tls, ca_file=ca_file, keep_alive=KEEP_ALIVE, session=WILL_DELAY, packet_max=PACKET_MAX
+        )  # fmt: skip
         async with asyncio.timeout(CONNECT_SECONDS):
             await self._up.wait()
         if self._lost.is_set():
             raise OSError("the broker refused the connection")
+        if self._bus._heart is not None:
+            self._bus._heart.begin(self._bus._poke)
         filters = ["ack", *(f"{name}/#" for name, take in self._bus._takes.items() if take)]
         self._line.subscribe(self._own + name for name in filters)
         self._bus.connected = True
@@ -216,8 +206,9 @@ class Link:
                     return
                 wake.clear()
                 self._publish()
+                beat = self._beat(clock())
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout_at(self._flow.until(clock())):
+                    async with asyncio.timeout_at(min(self._flow.until(clock()), beat)):
                         await wake.wait()
                 if self._flow.due(now := clock()) and not self._flow.tick(now, self._floor()):
                     _log.warning("bus.mute")
@@ -253,6 +244,16 @@ class Link:
         for row in self._flow.turns(self._bus._outbox.rows):
             if not self._send(f"evt/{row.kind}", row.payload, row.seq):
                 return
+
+    def _beat(self, now: float) -> float:
+        """A heartbeat if one is due, and when the next one is. QoS 0: it needs no room, and nobody answers."""
+        heart, topic = self._bus._heart, self._own + "tel"
+        if heart is None or self._lost.is_set():
+            return math.inf
+        payload = heart.turn(now, self._bus.mode)
+        if payload and publish_size(topic, payload, ()) <= (self._packet_max or math.inf):
+            self._line.publish(topic, payload, [], qos=0)
+        return heart.next
 
     def _send(self, tail: str, payload: bytes, seq: int = 0, *, retain: bool = False) -> bool:
         """One publish, or its count if the broker takes none so long; False if the line is gone."""
@@ -302,8 +303,8 @@ class Link:
                 _log.error("bus.deaf", reason=judge("suback", code).name)
         if codes[0] >= 0x80:
             self._end("suback", codes[0])
-        elif self._bus._alarm and self._bus._alarm[0] != "puback":
-            self._bus._alarmed(None)
+        else:
+            self._bus._alarm.granted()
 
     def confirmed(self, mid: int, code: int) -> None:
         """PUBACK."""
@@ -315,7 +316,7 @@ class Link:
         elif verdict.course is Course.SLOW:
             self._flow.hold(self._bus._loop.time(), seq)
         elif verdict.course is Course.PARK and seq:  # a refused state or receipt stops no facts
-            self._bus._blocked = seq
+            self._bus._alarm.block(seq)
             self._end("puback", code)  # repeating it at once only fills the broker's log
         if verdict.course is not Course.GO:
             _log.warning("bus.refused", reason=verdict.name, seq=seq)
@@ -355,9 +356,7 @@ class Link:
         except StorageError as error:  # the facts are sent again, and the watermark comes again
             _log.error("bus.ack-failed", say=error.say)
             return
-        passed = outbox.upto >= self._bus._blocked or outbox.epoch != self._epoch
-        if passed and self._bus._alarm and self._bus._alarm[0] == "puback":
-            self._bus._alarmed(None)
+        self._bus._alarm.passed(outbox.upto, renewed=outbox.epoch != self._epoch)
         self._bus._wake.set()
 
     def _end(self, packet: Packet, code: int, reference: str = "") -> None:
@@ -371,6 +370,6 @@ class Link:
         if code == 0x9A:
             self._bus._retain = False
         if verdict.alarm or packet == "suback":
-            self._bus._alarmed((packet, verdict))
+            self._bus._alarm.ring(packet, verdict)
         self._lost.set()
         self._bus._wake.set()

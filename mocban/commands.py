@@ -73,7 +73,7 @@ class Command(BaseModel):
 
 
 class SelfTest(Command):
-    """Try every device of the app; the answer names each part and its state."""
+    """Try every device of the app; the answer names each part and its state, and in ``lost`` those that fail."""
 
     risk: ClassVar[Risk] = Risk.C0
 

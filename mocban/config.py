@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, Field, ValidationError, create_model
+from pydantic import AfterValidator, BaseModel, Field, SecretStr, ValidationError, create_model
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -54,6 +54,8 @@ class Shared(BaseSettings):
     """Folder of the databases, one sub-folder per app."""
     mqtt: Annotated[str, AfterValidator(check_mqtt)] = "mqtt://127.0.0.1:1883"
     """The broker."""
+    mqtt_password: SecretStr = SecretStr("")
+    """What this process proves itself with to the broker, as the user named by ``device``; empty: not at all."""
     ca_file: Path | None = None
     """Certificates (PEM) that broker and gateway must prove themselves by; without it, the system's."""
     gateway_keys: tuple[Annotated[str, AfterValidator(check_public)], ...] = ()
@@ -73,6 +75,7 @@ class Config(Generic[M]):
     data_dir: Path
     mqtt: str
     app: M
+    mqtt_password: SecretStr = field(default_factory=lambda: SecretStr(""))
     ca_file: Path | None = None
     gateway_keys: tuple[str, ...] = ()
     staff: Mapping[str, str] = field(default_factory=dict)
@@ -82,6 +85,11 @@ class Config(Generic[M]):
     def identity(self) -> Identity:
         """Who this process is on the bus; its table's ``device`` speaks for it."""
         return Identity(self.tenant, str(getattr(self.app, "device", self.name)), self.name)
+
+    @property
+    def broker_password(self) -> str:
+        """``mqtt_password`` in the clear; empty if there is none."""
+        return self.mqtt_password.get_secret_value()
 
     @property
     def database(self) -> Path:
@@ -167,14 +175,23 @@ def read_toml(file: Path) -> dict[str, Any]:
 
 
 def _credentials(app: str) -> dict[str, Any]:
-    """systemd credentials ``mocban_<app>__<key>[__<key>]``, as nested values."""
-    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    """systemd credentials ``mocban_<app>__<key>[__<key>]`` and ``mocban_<shared key>``, as nested values."""
     found: dict[str, Any] = {}
-    if folder:
-        for file in sorted(Path(folder).glob(f"mocban_{app}__*")):
-            *parents, leaf = file.name.removeprefix("mocban_").split("__")
+    for file in credential_files():
+        *parents, leaf = file.name.removeprefix("mocban_").split("__")
+        if parents[:1] in ([], [app]):
             table = found
             for parent in parents:
                 table = table.setdefault(parent, {})
             table[leaf] = file.read_text(encoding="utf-8").strip()
     return found
+
+
+def credential_files() -> list[Path]:
+    """The systemd credentials that are keys of the configuration: other secrets of ours lie beside them."""
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    return [
+        file
+        for file in sorted(Path(folder).glob("mocban_*") if folder else ())
+        if "__" in file.name or file.name.removeprefix("mocban_") in Shared.model_fields
+    ]

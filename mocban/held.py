@@ -17,7 +17,7 @@ from typing import Any
 from mocban.errors import StorageError
 from mocban.events import CHAIN_0, FactShed, Shed, chain
 from mocban.ids import new_epoch
-from mocban.migrate import after_full
+from mocban.migrate import after_full, transaction
 
 TOLD_KEPT = 10_000
 """How many ids of delivered facts are remembered, to drop a second telling."""
@@ -95,16 +95,13 @@ class Held:
         """One transaction on a copy of the marks. StorageError (``what``): nothing has changed."""
         marks = replace(self.marks)
         try:
-            with named(what):
-                self._db.execute("BEGIN IMMEDIATE")
+            with named(what), transaction(self._db):
                 yield marks
                 self._db.execute(_SAVE, _values(marks))
-                self._db.execute("COMMIT")
         except BaseException as error:
             with suppress(sqlite3.Error):
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-                self._look_again()
+                if not self._db.in_transaction:  # what was not taken back is not what is stored
+                    self._look_again()
             after_full(self._db, error.__cause__)
             raise
         self.marks = marks

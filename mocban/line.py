@@ -47,6 +47,7 @@ class Line:
 
     def __init__(
         self, client_id: str, will: tuple[str, bytes, bool], will_delay: int, inflight: int, listener: Listener,
+        login: tuple[str, str] | None = None,
     ) -> None:  # fmt: skip
         self._listener = listener
         self._loop = asyncio.get_running_loop()
@@ -54,6 +55,8 @@ class Line:
             CallbackAPIVersion.VERSION2, client_id, protocol=MQTTv5, reconnect_on_failure=False
         )
         client.max_inflight_messages_set(inflight)  # cannot change once connected
+        if login is not None:
+            client.username_pw_set(*login)
         properties = Properties(PacketTypes.WILLMESSAGE)  # type: ignore[no-untyped-call]
         properties.WillDelayInterval = will_delay
         topic, payload, retain = will
@@ -94,13 +97,14 @@ class Line:
         self._client.subscribe([(pattern, SubscribeOptions(qos=1)) for pattern in filters])
 
     def publish(
-        self, topic: str, payload: bytes, user: list[tuple[str, str]], *, retain: bool = False
-    ) -> int | None:
-        """PUBLISH with QoS 1; its packet id, or None if the line is gone, which is heard in a moment."""
+        self, topic: str, payload: bytes, user: list[tuple[str, str]],
+        *, retain: bool = False, qos: int = 1,
+    ) -> int | None:  # fmt: skip
+        """PUBLISH; its packet id, or None if the line is gone, which is heard in a moment."""
         properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
         if user:
             properties.UserProperty = user
-        info = self._client.publish(topic, payload, qos=1, retain=retain, properties=properties)
+        info = self._client.publish(topic, payload, qos=qos, retain=retain, properties=properties)
         return info.mid if info.rc == 0 else None
 
     async def close(self, topic: str, payload: bytes, *, retain: bool) -> None:

@@ -1,20 +1,33 @@
-"""What travels besides facts, orders and feeds: watermarks, the retained state, receipts. JSON, at most 4 KiB."""
+"""What travels besides facts, orders and feeds: watermarks, the retained state, heartbeats, receipts.
+
+JSON, at most 4 KiB.
+"""
 
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer
 
+from mocban.clock import rfc3339
 from mocban.errors import RemoteProtocolError
 
 MESSAGE_MAX = 4096
 """Longest message of this page on the wire, in bytes."""
+HEARTBEAT_MAX = 1024
+"""Longest heartbeat, in bytes."""
+PARTS_MAX = 16
+"""Most parts one heartbeat tells of."""
 
 Epoch = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 Seq = Annotated[int, Field(ge=0, lt=2**63)]
+Count = Annotated[int, Field(ge=0, lt=2**63)]
+Part = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,24}$")]
+Seconds = Annotated[int, Field(ge=1, le=600)]
+"""From one heartbeat to the next."""
 
 
 class Message(BaseModel):
@@ -67,6 +80,38 @@ class State(Message):
     told: Seq = 0
     feeds: dict[str, int] = Field(default_factory=dict)
     """Version of each feed in force, by name."""
+
+
+class Heartbeat(Message):
+    """How a device's app is, on ``tel`` every ``every`` seconds with QoS 0, first when it has connected. At most 1 KiB.
+
+    It never waits: one that does not get through is lost, and the next one says all anew.
+    """
+
+    v: Literal[1] = 1
+    app: Annotated[str, Field(pattern=r"^[a-z]{2,16}$")]
+    epoch: Epoch
+    every: Seconds = 30
+    clock: datetime
+    """The device's clock, right or wrong; the gateway compares."""
+    uptime: Annotated[float, Field(ge=0, lt=1e10, allow_inf_nan=False)]
+    """Seconds since the process began."""
+    mode: Annotated[str, Field(max_length=20)] = ""
+    version: Annotated[str, Field(max_length=40)] = ""
+    parts: Annotated[dict[Part, Literal["ok", "degraded", "lost"]], Field(max_length=PARTS_MAX)] = (
+        Field(default_factory=dict)
+    )
+    """Condition of each part: ``reader``, ``gate``, ``ils``, ``outbox``…"""
+    waiting: Count = 0
+    """Facts in the outbox that the gateway has not confirmed."""
+    oldest: datetime | None = None
+    """``ts`` of the oldest of them, by the same clock."""
+    disk_free: Count | None = None
+    """Bytes free where the outbox lies."""
+
+    @field_serializer("clock", "oldest")
+    def _written(self, at: datetime | None) -> str | None:
+        return rfc3339(at) if at is not None else None
 
 
 class Receipt(Message):

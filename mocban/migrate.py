@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from importlib import resources
 from pathlib import Path
 
@@ -55,6 +56,23 @@ def open_db(path: Path, component: str, package: str, patience: float = 5.0) -> 
     return db
 
 
+@contextmanager
+def transaction(db: sqlite3.Connection) -> Iterator[None]:
+    """All that is done inside is stored, or nothing of it. Whatever goes wrong comes out as it is.
+
+    The write lock comes first: what began as a read cannot always be made a write later on.
+    """
+    try:
+        db.execute("BEGIN IMMEDIATE")
+        yield
+        db.execute("COMMIT")
+    except BaseException:
+        with suppress(sqlite3.Error):  # what went wrong first is what counts
+            if db.in_transaction:  # a full disk makes SQLite roll back by itself
+                db.execute("ROLLBACK")
+        raise
+
+
 def after_full(db: sqlite3.Connection, error: BaseException | None) -> None:
     """After ``error`` "disk is full": copy the write-ahead log back, so that the next try may write over it.
 
@@ -71,9 +89,7 @@ def _apply(db: sqlite3.Connection, path: Path, component: str, package: str) -> 
         key=lambda f: f.name,
     )
     db.execute(_TABLE)
-    # The write lock is taken first: two processes opening one new file must not both create it.
-    db.execute("BEGIN IMMEDIATE")
-    try:
+    with transaction(db):  # two processes opening one new file must not both create it
         done = dict(
             db.execute("SELECT version, checksum FROM migration WHERE component = ?", (component,))
         )
@@ -94,11 +110,6 @@ def _apply(db: sqlite3.Connection, path: Path, component: str, package: str) -> 
                 raise StorageError(
                     f"{path}: migration {component} {version} is not the one applied here"
                 )
-        db.execute("COMMIT")
-    except BaseException:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        raise
 
 
 def _statements(sql: str) -> list[str]:

@@ -22,7 +22,16 @@ from pydantic_settings import (
     SettingsError,
 )
 
-from mocban.config import DEFAULT, TABLES, Config, Shared, files, named_file, read_toml
+from mocban.config import (
+    DEFAULT,
+    TABLES,
+    Config,
+    Shared,
+    credential_files,
+    files,
+    named_file,
+    read_toml,
+)
 from mocban.errors import ConfigError
 
 Key = tuple[str, ...]
@@ -198,9 +207,8 @@ def _environment(
 
 
 def _credentials() -> Iterator[Layer]:
-    """A layer for each credential file ``mocban_<app>__<key>``."""
-    folder = os.environ.get("CREDENTIALS_DIRECTORY")
-    for file in sorted(Path(folder).glob("mocban_*__*")) if folder else ():
+    """A layer for each credential file ``mocban_<app>__<key>`` or ``mocban_<shared key>``."""
+    for file in credential_files():
         says: Any = file.read_text(encoding="utf-8").strip()
         for part in reversed(file.name.removeprefix("mocban_").split("__")):
             says = {part: says}

@@ -6,6 +6,7 @@ import asyncio
 import json
 import sys
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,6 +18,10 @@ from mocban.errors import ConfigError, Exit
 
 settings = new_app("The configuration: what is wrong, what applies, what could be said.")
 BrokerOption = Annotated[str, typer.Option("--broker", help="auto, mosquitto or iotcore.")]
+WithOption = Annotated[
+    list[str] | None,
+    typer.Option("--with", help="prometheus: with Debian's Prometheus and Alertmanager."),
+]
 
 
 def register(root: typer.Typer) -> None:
@@ -34,12 +39,22 @@ def up(
     ] = Path("demo-data"),
     free_ports: Annotated[bool, typer.Option("--free-ports", help="Use any free ports.")] = False,
     broker: BrokerOption = "auto",
+    also: WithOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Start a whole demo branch on this machine; Ctrl-C ends it."""
     from mocban.demo.up import run
 
-    code = asyncio.run(run(data.absolute(), free_ports=free_ports, broker_kind=broker))
+    strange = sorted(set(also or ()) - {"prometheus"})
+    if strange:
+        raise ConfigError(
+            f"there is nothing called {strange[0]} to start",
+            "write --with prometheus",
+            code="usage",
+        )
+    code = asyncio.run(
+        run(data.absolute(), free_ports=free_ports, broker_kind=broker, prometheus=bool(also))
+    )
     if as_json:
         emit({"ok": code == Exit.DONE, "errors": []})
     raise typer.Exit(code)
@@ -49,24 +64,44 @@ def demo(
     once: Annotated[
         bool, typer.Option("--once", help="Play the journey once, headless, and count.")
     ] = False,
+    incident: Annotated[
+        str, typer.Option("--incident", help="Play an incident from signal to undo: gate-storm.")
+    ] = "",
+    kill: Annotated[
+        bool, typer.Option("--kill", help="Kill operations -9 in the middle of the incident.")
+    ] = False,
     as_json: JsonOption = False,
     broker: BrokerOption = "auto",
+    also: WithOption = None,
     keep: Annotated[
         Path | None, typer.Option("--keep", help="Keep data and logs in this folder.")
     ] = None,
 ) -> None:
-    """The demo branch: without --once the same as ``up``."""
-    if not once:
-        up(broker=broker, as_json=as_json)
+    """The demo branch: without --once or --incident the same as ``up``."""
+    if once and incident:
+        raise ConfigError(
+            "--once and --incident are two stories", "play one at a time", code="usage"
+        )
+    if kill and not incident:
+        raise ConfigError("--kill belongs to --incident", "add --incident gate-storm", code="usage")
+    if not (once or incident):
+        up(broker=broker, also=also, as_json=as_json)
         return
-    from mocban.demo.once import play
+    say: Callable[[str], None] = (lambda _: None) if as_json else typer.echo
 
-    say = (lambda _: None) if as_json else typer.echo
+    async def play() -> dict[str, Any]:
+        if incident:
+            from mocban.demo import incident as night
+
+            return await night.play(incident, broker, say, keep, kill=kill)
+        from mocban.demo import once as journey
+
+        return await journey.play(broker, say, keep)
 
     async def interruptible() -> dict[str, Any] | None:
         stop = asyncio.Event()
         supervise.on_signals(stop)
-        return await supervise.unless(stop, play(broker, say, keep))
+        return await supervise.unless(stop, play())
 
     result = asyncio.run(interruptible())
     if result is None:  # Ctrl-C: all is ended and cleared away
@@ -75,7 +110,10 @@ def demo(
         emit(result)
     else:
         for key, value in result.items():
-            typer.echo(f"{key:16} {value}")
+            if key != "errors":
+                typer.echo(f"{key:16} {value}")
+        for error in result.get("errors", ()):
+            typer.echo(f"mocban: {error['say']}: {error['do']}.", err=True)
     raise typer.Exit(Exit.DONE if result["ok"] else Exit.NO)
 
 

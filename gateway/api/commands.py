@@ -10,11 +10,11 @@ from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.responses import JSONResponse
 
-from gateway.access import Refusal
 from gateway.api.operator import Guard
 from gateway.commands import Dispatch
 from gateway.store.orders import OrderRow, SqliteOrders, State
 from mocban import commands
+from mocban.access import Refusal
 
 BODY_MAX = 32_768
 """Longest ask, in bytes."""

@@ -6,6 +6,7 @@ Everything is read from what is committed. There is no login in this release: th
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
@@ -14,6 +15,7 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel
 from starlette.responses import JSONResponse
 
+from gateway.beats import Beats
 from gateway.meters import Meters
 from gateway.settings import GatewaySettings
 from gateway.store.port import (
@@ -24,7 +26,7 @@ from gateway.store.port import (
     dead_by_reason,
     revived_by_reason,
 )
-from mocban.clock import Clock
+from mocban.clock import Clock, rfc3339
 from mocban.health import Health
 
 LIMIT = 1000
@@ -72,7 +74,7 @@ class CountsOut(BaseModel):
 
 
 class DeviceOut(BaseModel):
-    """One app on one device; ``online`` is null when it never said."""
+    """One app on one device; ``online`` is null when it never said. ``seen``: when it was last heard of."""
 
     device: str
     app: str
@@ -83,6 +85,7 @@ class DeviceOut(BaseModel):
     last_kind: str
     last_ts: str
     last_rx: str
+    seen: str
 
 
 class DeadOut(BaseModel):
@@ -109,8 +112,8 @@ class DeadsOut(BaseModel):
 
 
 def routes(
-    readings: Readings, meters: Meters, health: Health, clock: Clock, settings: GatewaySettings
-) -> APIRouter:
+    readings: Readings, beats: Beats, meters: Meters, health: Health, clock: Clock, settings: GatewaySettings,
+) -> APIRouter:  # fmt: skip
     """The router of all of it."""
     router = APIRouter()
     zone = ZoneInfo(settings.timezone)
@@ -152,7 +155,14 @@ def routes(
     @router.get("/api/v1/devices")
     def devices() -> list[DeviceOut]:
         """Every app of every device that ever spoke."""
-        return [DeviceOut.model_validate(row, from_attributes=True) for row in readings.devices()]
+        rows = readings.devices()
+        seen = beats.seen(rows)
+        return [
+            DeviceOut(
+                **asdict(row), seen=rfc3339(at) if (at := seen.get((row.device, row.app))) else ""
+            )
+            for row in rows
+        ]
 
     @router.get("/api/v1/dead")
     def dead(limit: Page = 100) -> DeadsOut:

@@ -12,7 +12,8 @@ from typing import Annotated
 from fastapi import Header, Request
 from starlette.responses import JSONResponse
 
-from gateway.access import Refusal, bearer, operator_token, same
+from mocban.access import Refusal, bearer, same
+from mocban.access import token as token_of
 
 Guard = Callable[..., None]
 """A dependency of FastAPI that raises ``Refusal`` 401."""
@@ -20,7 +21,7 @@ Guard = Callable[..., None]
 
 def operator(data_dir: Path) -> Guard:
     """The dependency itself; ConfigError if the token cannot be had."""
-    token = operator_token(data_dir)
+    token = token_of(data_dir, "gateway")
 
     def guard(authorization: Annotated[str, Header()] = "") -> None:
         if not same(bearer(authorization), token):

@@ -9,9 +9,9 @@ from fastapi import APIRouter, Depends, Header, Request
 from pydantic import BaseModel
 from starlette.responses import FileResponse
 
-from gateway.access import Refusal, bearer
 from gateway.api.operator import Guard
 from gateway.uploads import Uploads
+from mocban.access import Refusal, bearer
 from mocban.clock import rfc3339
 
 

@@ -15,7 +15,7 @@ from typing import Any, Literal, get_args
 from mocban.clock import rfc3339
 from mocban.errors import StorageError
 from mocban.events import CommandAnswered
-from mocban.migrate import open_db
+from mocban.migrate import open_db, transaction
 
 State = Literal["queued", "sent", "received", "done", "refused", "failed", "expired"]
 STATES: tuple[State, ...] = get_args(State)
@@ -231,17 +231,12 @@ class SqliteOrders:
     def _writing(self) -> Iterator[sqlite3.Connection]:
         with self._lock:
             try:
-                self._db.execute("BEGIN IMMEDIATE")
-                yield self._db
-                self._db.execute("COMMIT")
-            except BaseException as error:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-                if isinstance(error, sqlite3.IntegrityError):
-                    raise
-                if isinstance(error, sqlite3.Error):
-                    raise _refused(error) from error
+                with transaction(self._db):
+                    yield self._db
+            except sqlite3.IntegrityError:
                 raise
+            except sqlite3.Error as error:
+                raise _refused(error) from error
 
 
 def _refused(error: sqlite3.Error) -> StorageError:

@@ -222,6 +222,10 @@ class Readings(Protocol):
         """Counters over all days, every measure present."""
         ...
 
+    def by_device(self, measure: Measure) -> dict[str, int]:
+        """The counter ``measure`` over all days of each device that has one."""
+        ...
+
     def devices(self) -> list[DeviceRow]:
         """Every app of every device that ever spoke, by name."""
         ...

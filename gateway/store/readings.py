@@ -79,6 +79,14 @@ class SqliteReadings:
         rows = dict(self._ask("SELECT measure, sum(amount) FROM counter GROUP BY 1"))
         return {measure: rows.get(measure, 0) for measure in MEASURES}
 
+    def by_device(self, measure: Measure) -> dict[str, int]:
+        """The counter ``measure`` over all days of each device that has one."""
+        return dict(
+            self._ask(
+                "SELECT device, sum(amount) FROM counter WHERE measure = ? GROUP BY 1", measure
+            )
+        )
+
     def devices(self) -> list[DeviceRow]:
         """Every app of every device that ever spoke, by name."""
         return [

@@ -14,7 +14,7 @@ from gateway.store.port import Letter, Outcome, Project, Reread, Revived
 from mocban.clock import Clock, SystemClock
 from mocban.errors import StorageError
 from mocban.fingerprint import fingerprint
-from mocban.migrate import open_db
+from mocban.migrate import open_db, transaction
 
 COMPONENT, PACKAGE = "gateway", "gateway.store"
 T = TypeVar("T")
@@ -65,22 +65,11 @@ class SqliteStore:
         with self._lock:
             work = Batch(self._db, self._project, self._stray_letters)
             try:
-                self._db.execute("BEGIN IMMEDIATE")
-                done = do(work)
-                self._db.execute("COMMIT")
-            except BaseException as error:
-                self._roll_back()
-                if isinstance(error, sqlite3.Error):
-                    raise StorageError(
-                        f"facts cannot be stored: {error}", "free space on the gateway's disk"
-                    ) from error
-                raise
+                with transaction(self._db):
+                    done = do(work)
+            except sqlite3.Error as error:
+                raise StorageError(
+                    f"facts cannot be stored: {error}", "free space on the gateway's disk"
+                ) from error
             self._mark.reach(work.cursor)
             return done
-
-    def _roll_back(self) -> None:
-        if self._db.in_transaction:
-            try:
-                self._db.execute("ROLLBACK")
-            except sqlite3.Error:
-                return  # SQLite has rolled back by itself: disk full, I/O error

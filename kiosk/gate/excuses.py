@@ -33,6 +33,7 @@ class Excuses:
         self._feeds: dict[str, Feed] = {}
         self._until: dict[str, dict[str, datetime]] = {}
         self._versions: dict[str, int] = {}
+        self._untaken: dict[str, tuple[int, bytes]] = {}  # the disk refused it: version and payload
         try:
             rows = self._db.execute("SELECT name, version, payload FROM gate_feed").fetchall()
         except sqlite3.Error as error:
@@ -46,7 +47,10 @@ class Excuses:
                 _log.warning("feed.dropped", feed=name, code=error.code)
 
     def take(self, name: str, payload: bytes) -> bool:
-        """A feed came on ``feed/{name}``; True if it is a new one and in force now. Raises nothing."""
+        """A feed came on ``feed/{name}``; True if it is a new one and in force now. Raises nothing.
+
+        What the disk refuses waits for ``again``: the gateway would not tell it a second time on this connection.
+        """
         try:
             feed = feeds.parse(payload, self._pinned)
             if self._judge(name, feed):
@@ -64,6 +68,12 @@ class Excuses:
             _log.error("feed.untaken", say=error.say)
         return False
 
+    def again(self) -> None:
+        """Take what the disk refused, if it does not any more."""
+        untaken, self._untaken = self._untaken, {}
+        for name, (_, payload) in untaken.items():
+            self.take(name, payload)
+
     def excused(self, uid: str) -> str:
         """Name of the feed that excuses the tag now; empty if none does."""
         now = self._now()
@@ -80,7 +90,7 @@ class Excuses:
 
     def forget(self) -> None:
         """Let go of everything but the versions, which only grow. StorageError when the disk refuses."""
-        self._feeds, self._until = {}, {}
+        self._feeds, self._until, self._untaken = {}, {}, {}
         try:
             self._db.execute("UPDATE gate_feed SET payload = x''")
         except sqlite3.Error as error:
@@ -124,6 +134,8 @@ class Excuses:
                 (feed.name, feed.version, payload),
             )
         except sqlite3.Error as error:
+            if feed.version > self._untaken.get(feed.name, (-1, b""))[0]:
+                self._untaken[feed.name] = feed.version, payload
             raise self._refused(error) from error
 
     def _refused(self, error: sqlite3.Error) -> StorageError:

@@ -13,7 +13,7 @@ from typing import Protocol
 from kiosk.devices.base import People
 from mocban.errors import StorageError
 from mocban.events import Fact, GateAlarmed, PassageFact, PeopleCounted
-from mocban.migrate import open_db
+from mocban.migrate import open_db, transaction
 
 MOST = 100_000
 """A difference above this is no crowd but a fault of the counter; it is not told."""
@@ -97,26 +97,22 @@ class Ledger:
         self, body: dict[str, str | int], kind: type[PassageFact], people: People | None
     ) -> None:
         try:
-            self._db.execute("BEGIN IMMEDIATE")
-            number = int(self._db.execute("SELECT next FROM gate_self").fetchone()[0])
-            if people is not None:
-                self._db.execute(
-                    'UPDATE gate_self SET entered = ?, "left" = ?', (people.entered, people.left)
-                )
-            if people is None or body["entered"] or body["left"]:
-                fact = kind.model_validate({"passage": number, **body})
-                self._db.execute("UPDATE gate_self SET next = ?", (number + 1,))
-                self._db.execute(
-                    "INSERT INTO gate_untold VALUES (?, ?, ?)",
-                    (number, kind.__name__, fact.model_dump_json()),
-                )
-            self._db.execute("COMMIT")
-        except BaseException as error:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            if isinstance(error, sqlite3.Error):
-                raise self._refused(error) from error
-            raise
+            with transaction(self._db):
+                number = int(self._db.execute("SELECT next FROM gate_self").fetchone()[0])
+                if people is not None:
+                    self._db.execute(
+                        'UPDATE gate_self SET entered = ?, "left" = ?',
+                        (people.entered, people.left),
+                    )
+                if people is None or body["entered"] or body["left"]:
+                    fact = kind.model_validate({"passage": number, **body})
+                    self._db.execute("UPDATE gate_self SET next = ?", (number + 1,))
+                    self._db.execute(
+                        "INSERT INTO gate_untold VALUES (?, ?, ?)",
+                        (number, kind.__name__, fact.model_dump_json()),
+                    )
+        except sqlite3.Error as error:
+            raise self._refused(error) from error
         self._untold = True
 
     def _refused(self, error: Exception) -> StorageError:

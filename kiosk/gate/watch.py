@@ -66,7 +66,7 @@ def judge(
 class Watch:
     """One gate and its rounds. ``excused``: name of the feed that excuses a uid now, or nothing.
 
-    While ``silent``, it judges and counts, but cries for nobody and tells no alarm.
+    While ``silent``, it judges and counts, but cries for nobody and tells no alarm. ``turned`` hears of every turn.
     """
 
     def __init__(
@@ -77,6 +77,7 @@ class Watch:
         changed: Callable[[bool, str], None],
         clock: Clock,
         excused: Callable[[str], str],
+        turned: Callable[[], None] = lambda: None,
     ) -> None:
         self._settings = settings
         self._gate = gate
@@ -85,6 +86,7 @@ class Watch:
         self._clock = clock
         self._cries: dict[str, float] = {}
         self._excused = excused
+        self._turned = turned
         self.silent = False
         self._noise = Noise("gate")
         self._alarms: deque[Passage] = deque(maxlen=WAITING_MOST)
@@ -130,6 +132,7 @@ class Watch:
     async def _keep(self) -> None:
         pause = BACKOFF[0]
         while True:
+            self._turned()
             try:
                 version = await self._gate.open()
                 number = 0
@@ -140,6 +143,7 @@ class Watch:
                         self._changed(True, "")
                         pause = BACKOFF[0]
                     number += 1
+                    self._turned()
                     await asyncio.sleep(self._settings.poll_seconds)
             except RemoteFault as error:
                 self._changed(False, error.say)

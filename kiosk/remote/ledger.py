@@ -17,7 +17,7 @@ from typing import Any, Literal
 from mocban.clock import parse_rfc3339, rfc3339
 from mocban.commands import Order
 from mocban.errors import StorageError
-from mocban.migrate import open_db
+from mocban.migrate import open_db, transaction
 
 KEPT = timedelta(hours=24)
 """How long an answered order is remembered."""
@@ -195,15 +195,10 @@ class Ledger:
     @contextmanager
     def _writing(self) -> Iterator[None]:
         try:
-            self._db.execute("BEGIN IMMEDIATE")
-            yield
-            self._db.execute("COMMIT")
-        except BaseException as error:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            if isinstance(error, sqlite3.Error):
-                raise self._refused(error) from error
-            raise
+            with transaction(self._db):
+                yield
+        except sqlite3.Error as error:
+            raise self._refused(error) from error
 
     def _refused(self, error: Exception) -> StorageError:
         return StorageError(

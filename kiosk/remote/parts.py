@@ -18,7 +18,10 @@ _log = log.get("kiosk.remote")
 
 
 def parts(health: Health, outbox: Outbox, folder: Path, clock: Clock) -> dict[str, str]:
-    """Every check of the process, which tries its devices all the time, then outbox, disk and clock."""
+    """Every check of the process, which tries its devices all the time, then outbox, disk and clock.
+
+    ``lost``: names of the checks that fail, with commas.
+    """
     checks = health.as_json()["checks"]
     found = {name: "ok" if one["ok"] else one["say"] or "lost" for name, one in checks.items()}
     try:
@@ -27,7 +30,14 @@ def parts(health: Health, outbox: Outbox, folder: Path, clock: Clock) -> dict[st
         found["disk"] = error.strerror or "unreadable"
     found["outbox"] = f"{outbox.depth} waiting" + (", full" if outbox.full else "")
     found["clock"] = rfc3339(clock.now())
+    found["lost"] = ",".join(sorted(name for name, one in checks.items() if not one["ok"]))
     return found
+
+
+def fail(found: dict[str, str], part: str, say: str) -> None:
+    """A trial found that ``part`` fails, whatever its check says."""
+    found[part] = say
+    found["lost"] = ",".join(sorted({*filter(None, found["lost"].split(",")), part}))
 
 
 def started(outbox: Outbox, app: str) -> None:

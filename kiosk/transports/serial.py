@@ -20,6 +20,8 @@ from mocban import log
 from mocban.errors import DeviceLost
 
 _log = log.get("kiosk.serial")
+_PTYS = range(136, 144)
+"""Device numbers of pseudo-terminals on Linux; one that is bound into a container has another name there."""
 _OPTIONS = {"baud": "19200", "parity": "N", "bytesize": "8", "stopbits": "1"}
 _LOST = (OSError, termios.error)  # SerialException is an OSError, termios.error is not
 _WRITE_PATIENCE = 2.0  # seconds
@@ -124,7 +126,7 @@ class _Port(serial.Serial):
         except termios.error as error:
             if error.args[0] != errno.EINVAL or self.parity == serial.PARITY_NONE:
                 raise
-            if self.fd is None or not os.ttyname(self.fd).startswith("/dev/pts/"):
+            if self.fd is None or os.major(os.fstat(self.fd).st_rdev) not in _PTYS:
                 raise
             _tell_no_parity(str(self.port))
 

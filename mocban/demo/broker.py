@@ -56,9 +56,7 @@ def command(port: int, folder: Path, kind: str = "auto") -> tuple[str, list[str]
         # It keeps its user: changing it, as root's mosquitto would, cuts the tie below.
         user = getpass.getuser()
         file.write_text(_MOSQUITTO.format(port=port, user=user), encoding="utf-8")
-        # A foreign binary: setpriv ties it to our life, as our own children tie themselves.
-        tie = ["setpriv", "--pdeathsig", "TERM", "--"] if shutil.which("setpriv") else []
-        return "mosquitto", [*tie, mosquitto, "-c", str(file)]
+        return "mosquitto", tied([mosquitto, "-c", str(file)])
     if importlib.util.find_spec("iotcore") is None:
         raise ConfigError(
             "there is no MQTT broker",
@@ -68,6 +66,11 @@ def command(port: int, folder: Path, kind: str = "auto") -> tuple[str, list[str]
     file = folder / "iotcore.toml"
     file.write_text(_IOTCORE.format(port=port), encoding="utf-8")
     return "iotcore", [sys.executable, "-m", "mocban.demo.broker", str(file)]
+
+
+def tied(argv: list[str]) -> list[str]:
+    """The command line of a foreign binary, tied to our life by setpriv, as our own children tie themselves."""
+    return [*(["setpriv", "--pdeathsig", "TERM", "--"] if shutil.which("setpriv") else []), *argv]
 
 
 def _serve(file: str) -> None:

@@ -10,22 +10,12 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import mqtt5
 import pytest
-from prometheus_client import generate_latest
 
-from gateway.ingest import Ingest, Orders
-from gateway.letters import Desk
-from gateway.meters import Meters
-from gateway.post import Post
-from gateway.projections import apply
-from gateway.store.readings import SqliteReadings
-from gateway.store.sqlite import SqliteStore
 from mocban.clock import SystemClock
 from mocban.health import Health
-from mocban.identity import Identity
 from tests.support.gateway_stand import (
     EPOCH,
     Broker,
@@ -37,6 +27,7 @@ from tests.support.gateway_stand import (
     some_facts,
     until,
 )
+from tests.support.ingesting import ingesting
 
 MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
 
@@ -223,7 +214,8 @@ class Liar:
                     answer = mqtt5.PubAckPacket(packet.packet_id, reason_code=self._puback)
                     writer.write(answer.write())
                 elif isinstance(packet, mqtt5.SubscribePacket):
-                    codes = [mqtt5.SubAckReasonCode.GRANTED_QOS_AT_LEAST_ONCE] * 3
+                    granted = mqtt5.SubAckReasonCode.GRANTED_QOS_AT_LEAST_ONCE
+                    codes = [granted] * len(packet.topic_filters)
                     writer.write(
                         mqtt5.SubAckPacket(packet.packet_id, codes).write() + self._after_subscribe
                     )
@@ -236,28 +228,13 @@ async def lied_to(
     """Until ``enough``, and ``watch`` seconds on: what the gateway says of itself."""
     server = await asyncio.start_server(liar.serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    clock, stop = SystemClock(), asyncio.Event()
-    health = Health(clock, needs=("broker", "store"))
-    store, readings = SqliteStore(tmp_path / "g.db", apply), SqliteReadings(tmp_path / "g.db")
-    meters = Meters(readings)
-    orders = Orders(
-        f"mqtt://127.0.0.1:{port}", Identity("demo", "gateway", "gateway"), keep_alive=2
-    )
-    ingest = Ingest(
-        orders, store, Desk("demo", ZoneInfo("UTC")), clock, health, meters, Post(orders.identity)
-    )
-    task = asyncio.create_task(ingest.run(stop))
-    async with asyncio.timeout(20):
-        while not enough():
-            await asyncio.sleep(0.01)
-        await asyncio.sleep(watch)
-    stop.set()
-    await asyncio.wait_for(task, 1)
+    async with ingesting(f"mqtt://127.0.0.1:{port}", tmp_path, keep_alive=2, patience=1) as at:
+        async with asyncio.timeout(20):
+            while not enough():
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(watch)
     server.close()
-    text = generate_latest(meters.registry).decode()
-    store.close()
-    readings.close()
-    return health, text
+    return at.health, at.metrics
 
 
 def test_a_packet_nobody_can_read_is_not_asked_for_again(tmp_path: Path) -> None:

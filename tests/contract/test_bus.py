@@ -1,72 +1,30 @@
-"""The bus against a broker that lies, drops, refuses and dies: rows leave by the watermark alone."""
+"""Facts on the bus, against a broker that lies, drops, refuses and dies: rows leave by the watermark alone."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import socket
-import ssl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
-from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from prometheus_client import REGISTRY
 
 from mocban import bus
-from mocban.bus import Bus
 from mocban.clock import SetClock
-from mocban.commands import ORDER_MAX
 from mocban.events import LoanMade
-from mocban.feeds import FEED_MAX
 from mocban.flow import publish_size
-from mocban.identity import Identity
-from mocban.messages import MESSAGE_MAX, State
+from mocban.messages import State
 from mocban.outbox import Outbox
+from tests.support.bus_stand import ME, ack, emptied, running, told
 from tests.support.scripted_broker import Reason, ScriptedBroker
 
-ME = Identity("demo", "kiosk-1", "kiosk")
+TOO_LARGE = ("mocban_bus_refused_total", {"reason": "packet-too-large"})
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bus, "RESEND", (0.3, 1.0))
     monkeypatch.setattr(bus, "BACKOFF", (0.05, 0.2))
-
-
-@asynccontextmanager
-async def running(
-    port: int, outbox: Outbox, *, scheme: str = "mqtt", **more: Any
-) -> AsyncIterator[Bus]:
-    stop = asyncio.Event()
-    line = Bus(f"{scheme}://127.0.0.1:{port}", ME, outbox, **more)
-    task = asyncio.create_task(line.run(stop))
-    try:
-        yield line
-    finally:
-        stop.set()
-        await asyncio.wait_for(task, 5)
-
-
-def told(outbox: Outbox, *lines: int) -> None:
-    for line in lines:
-        outbox.put(LoanMade(session="s", line=line, item="x"))
-
-
-async def emptied(outbox: Outbox) -> None:
-    async with asyncio.timeout(10):
-        while outbox.depth:
-            await asyncio.sleep(0.01)
-
-
-def ack(outbox: Outbox, upto: int) -> bytes:
-    return json.dumps({"epoch": outbox.epoch, "upto": upto}).encode()
 
 
 def test_facts_carry_epoch_and_seq_and_leave_only_by_the_watermark(tmp_path: Path) -> None:
@@ -167,119 +125,6 @@ def test_a_thousand_waiting_facts_stay_within_the_window(tmp_path: Path) -> None
     asyncio.run(scenario())
 
 
-def test_stop_is_prompt_even_on_a_mute_line(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        outbox = Outbox(tmp_path / "x.db", ME.device, SetClock())
-        loop = asyncio.get_running_loop()
-        with socket.create_server(("127.0.0.1", 0)) as mute:  # takes connections, says nothing
-            async with running(mute.getsockname()[1], outbox):
-                await asyncio.sleep(0.3)
-                began = loop.time()
-            assert loop.time() - began < 1.0
-        outbox.close()
-
-    asyncio.run(scenario())
-
-
-def test_orders_and_feeds_are_handed_on_by_name_and_receipts_go_back(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        outbox = Outbox(tmp_path / "x.db", ME.device, SetClock())
-        orders, feeds = list[tuple[str, bytes]](), list[tuple[str, bytes]]()
-
-        def order(name: str, payload: bytes) -> None:
-            orders.append((name, payload))
-            line.receipt(name, b"taken")
-
-        async with (
-            ScriptedBroker() as broker,
-            running(
-                broker.port, outbox, orders=order, feeds=lambda n, b: feeds.append((n, b))
-            ) as line,
-        ):
-            line.receipt("early", b"nobody is there")
-            broker.send(ME.topic("feed", "allow-list"), b"1", retain=True)
-            await broker.until(lambda: len(broker.subscribed) == 3)
-            broker.send(ME.topic("cmd", "restart"), b"do")
-            broker.send("mocban/v1/demo/other/cmd/restart", b"not ours")
-            rsp = ME.topic("rsp", "restart")
-            await broker.until(lambda: rsp in [p.topic for p in broker.received])
-            assert orders == [("restart", b"do")]
-            broker.drop()
-            await broker.until(lambda: len(broker.subscribed) == 6)
-            async with asyncio.timeout(5):
-                while len(feeds) < 2:
-                    await asyncio.sleep(0.01)
-            assert feeds == [("allow-list", b"1")] * 2, "retained: at each connection"
-            assert not [p for p in broker.received if "early" in p.topic]
-        outbox.close()
-
-    asyncio.run(scenario())
-
-
-def test_a_device_without_hands_subscribes_to_its_watermark_alone(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        outbox = Outbox(tmp_path / "x.db", ME.device, SetClock())
-        async with ScriptedBroker() as broker, running(broker.port, outbox):
-            await broker.until(lambda: len(broker.received) == 1)
-            assert broker.subscribed == [ME.topic("ack")]
-        outbox.close()
-
-    asyncio.run(scenario())
-
-
-def test_what_is_too_long_or_breaks_its_taker_never_breaks_the_line(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        outbox = Outbox(tmp_path / "x.db", ME.device, SetClock())
-        taken: list[int] = []
-
-        def clumsy(_: str, payload: bytes) -> None:
-            taken.append(len(payload))
-            raise KeyError("a bug of an order")
-
-        async with (
-            ScriptedBroker() as broker,
-            running(broker.port, outbox, orders=clumsy, feeds=clumsy),
-        ):
-            await broker.until(lambda: len(broker.subscribed) == 3)
-            told(outbox, 1)
-            await broker.until(lambda: len(broker.facts()) == 1)
-            for topic, longest in (("cmd/restart", ORDER_MAX), ("feed/allow-list", FEED_MAX)):
-                for size in (longest, longest + 1):
-                    broker.send(ME.topic("state").replace("state", topic), bytes(size))
-            broker.send(ME.topic("ack"), ack(outbox, 1).ljust(MESSAGE_MAX + 1))
-            broker.send(ME.topic("ack"), ack(outbox, 1).ljust(MESSAGE_MAX))
-            await emptied(outbox)
-            assert taken == [ORDER_MAX, FEED_MAX]
-            assert len(broker.connects) == 1
-        outbox.close()
-
-    asyncio.run(scenario())
-
-
-def test_the_state_is_said_again_when_mode_or_feeds_change(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        outbox = Outbox(tmp_path / "x.db", ME.device, SetClock())
-        told(outbox, 1)
-        async with ScriptedBroker() as broker:
-            async with running(broker.port, outbox) as line:
-                await broker.until(lambda: len(broker.facts()) == 1)
-                line.mode, line.feed_versions = "closed", {"allow-list": 7}
-                line.say()
-                await broker.until(lambda: b"closed" in last(broker))
-                said = State.parse(last(broker))
-                assert (said.online, said.mode, said.feeds) == (True, "closed", {"allow-list": 7})
-                assert (said.epoch, said.upto, said.told) == (outbox.epoch, 0, 1)
-            assert not State.parse(last(broker)).online, "it said goodbye"
-            assert not broker.wills
-        outbox.close()
-
-    asyncio.run(scenario())
-
-
-def last(broker: ScriptedBroker) -> bytes:
-    return [bytes(p.payload) for p in broker.received if p.topic == ME.topic("state")][-1]
-
-
 def test_a_new_epoch_is_a_new_connection_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -330,37 +175,6 @@ def test_a_fact_longer_than_the_broker_takes_is_kept_and_counted_and_blocks_noth
                 assert broker.facts() == [short.payload], "which fits to the byte"
                 assert outbox.depth == 2
                 assert REGISTRY.get_sample_value(*TOO_LARGE) == before + 1
-        outbox.close()
-
-    asyncio.run(scenario())
-
-
-TOO_LARGE = ("mocban_bus_refused_total", {"reason": "packet-too-large"})
-
-
-def test_a_broker_without_retain_still_gets_everything(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        outbox = Outbox(tmp_path / "x.db", ME.device, SetClock())
-        told(outbox, 1)
-        async with ScriptedBroker() as broker:
-            broker.connack = {"retain_available": False}
-            async with running(broker.port, outbox) as line:
-                await broker.until(lambda: len(broker.facts()) == 1)
-                assert line.connected
-                assert not line.alarm
-        outbox.close()
-
-    asyncio.run(scenario())
-
-
-def test_the_brokers_keep_alive_is_kept(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        outbox = Outbox(tmp_path / "x.db", ME.device, SetClock())
-        async with ScriptedBroker() as broker:
-            broker.connack = {"server_keep_alive": 2}
-            async with running(broker.port, outbox):
-                await broker.until(lambda: broker.pings == 2, within=8)
-                assert len(broker.connects) == 1
         outbox.close()
 
     asyncio.run(scenario())
@@ -424,53 +238,3 @@ def test_an_alarm_ends_when_the_watermark_has_passed_the_refused_fact(
         outbox.close()
 
     asyncio.run(scenario())
-
-
-def test_over_tls_only_the_named_authority_is_believed(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        outbox = Outbox(tmp_path / "x.db", ME.device, SetClock())
-        told(outbox, 1)
-        ours, theirs = certificate(tmp_path / "a"), certificate(tmp_path / "b")
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(ours / "cert.pem", ours / "key.pem")
-        async with ScriptedBroker(tls=context) as broker:
-            for ca in (theirs / "cert.pem", tmp_path / "missing.pem"):
-                async with running(broker.port, outbox, scheme="mqtts", ca_file=ca) as line:
-                    await asyncio.sleep(0.3)
-                    assert not line.connected
-            async with running(broker.port, outbox, scheme="mqtts", ca_file=ours / "cert.pem"):
-                await broker.until(lambda: len(broker.facts()) == 1)
-            assert len(broker.connects) == 1
-        outbox.close()
-
-    asyncio.run(scenario())
-
-
-def certificate(folder: Path) -> Path:
-    """A self-signed certificate for 127.0.0.1."""
-    folder.mkdir()
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "broker")])
-    begin = datetime(2020, 1, 1, tzinfo=UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(begin)
-        .not_valid_after(begin + timedelta(days=365 * 50))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False
-        )
-        .sign(key, hashes.SHA256())
-    )
-    (folder / "cert.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    (folder / "key.pem").write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    return folder

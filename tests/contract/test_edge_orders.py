@@ -23,7 +23,7 @@ from mocban.clock import SystemClock
 from mocban.errors import ConfigError
 from mocban.ids import new_id
 from tests.support.kiosk_branch import CARD, configuration, peers, until
-from tests.support.orders_stand import Person
+from tests.support.person import Person
 
 CLOCK = SystemClock()
 
@@ -110,11 +110,13 @@ def test_a_self_test_names_every_part_of_a_kiosk(tmp_path: Path) -> None:
         async with box.running() as at:
             at.order("self-test")
             result = (await at.answer())["result"]
-            assert set(result) == {"reader", "ils", "journal", "outbox", "disk", "clock"}
+            assert set(result) == {"reader", "ils", "journal", "outbox", "disk", "clock", "lost"}
+            assert result["lost"] == ""
             assert {result["reader"], result["ils"], result["journal"]} == {"ok"}
             box.world.set_fault("ils-silent", "1")
             at.order("self-test")  # nobody noticed before
-            assert (await at.answer(2))["result"]["ils"] == "it does not answer"
+            result = (await at.answer(2))["result"]
+            assert (result["ils"], result["lost"]) == ("it does not answer", "ils")
 
     play(tmp_path, scenario)
 

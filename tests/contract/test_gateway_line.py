@@ -11,22 +11,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 import pytest
 
-from gateway.ingest import Ingest, Orders
-from gateway.letters import Desk
-from gateway.meters import Meters
 from gateway.post import Post
 from gateway.projections import apply
 from gateway.store.port import Dead, Outcome
-from gateway.store.readings import SqliteReadings
 from gateway.store.sqlite import SqliteStore
 from mocban.clock import SystemClock
 from mocban.events import CHAIN_0, chain
-from mocban.health import Health
-from mocban.identity import Identity
 from mocban.messages import Receipt
 from tests.support.gateway_stand import (
     EPOCH,
@@ -39,6 +32,7 @@ from tests.support.gateway_stand import (
     some_facts,
     until,
 )
+from tests.support.ingesting import ingesting
 
 ORDER = UUID("11111111-2222-4333-8444-555555555555")
 AT = SystemClock().now()
@@ -236,28 +230,19 @@ def test_sleepers_are_bounded_woken_and_let_go(broker: Broker, tmp_path: Path) -
 # What is put into the post
 
 
-async def ingesting(
+async def posting(
     broker: Broker, folder: Path, body: Any, outcomes: list[Outcome], ready: asyncio.Queue[None]
 ) -> None:
     """Run ``body(post)`` in a thread while an ingest of its own is connected."""
-    clock, stop = SystemClock(), asyncio.Event()
-    store, readings = SqliteStore(folder / "g.db", apply), SqliteReadings(folder / "g.db")
-    outgoing = Post(Identity("demo", "gateway", "gateway"))
-    ingest = Ingest(
-        Orders(broker.url, Identity("demo", "gateway", "gateway"), keep_alive=600), store,
-        Desk("demo", ZoneInfo("UTC")), clock, Health(clock, needs=("broker", "store")), Meters(readings), outgoing,
-        outcomes.append, lambda: ready.put_nowait(None),
-    )  # fmt: skip
-    task = asyncio.create_task(ingest.run(stop))
-    try:
-        async with asyncio.timeout(30):
-            await ready.get()
-            await asyncio.to_thread(body, outgoing)
-    finally:
-        stop.set()
-        await asyncio.wait_for(task, 5)
-        store.close()
-        readings.close()
+    async with (
+        ingesting(
+            broker.url, folder, keep_alive=600, patience=5,
+            on_outcome=outcomes.append, on_ready=lambda: ready.put_nowait(None),
+        ) as at,
+        asyncio.timeout(30),
+    ):  # fmt: skip
+        await ready.get()
+        await asyncio.to_thread(body, at.post)
 
 
 def test_an_order_leaves_at_once_while_the_line_is_quiet(broker: Broker, tmp_path: Path) -> None:
@@ -271,7 +256,7 @@ def test_an_order_leaves_at_once_while_the_line_is_quiet(broker: Broker, tmp_pat
             assert clock.mono() - began < 2
             assert device.heard == [(f"{device.prefix}/cmd/self-test", b"order")]
 
-    asyncio.run(ingesting(broker, tmp_path, body, [], asyncio.Queue()))
+    asyncio.run(posting(broker, tmp_path, body, [], asyncio.Queue()))
 
 
 def test_more_than_the_window_leaves_in_the_end_and_watermarks_first(
@@ -288,7 +273,7 @@ def test_more_than_the_window_leaves_in_the_end_and_watermarks_first(
             device.wait(lambda: len(device.heard) == 500, "every order comes")
             assert [payload for _, payload in device.heard] == [b"%d" % i for i in range(500)]
 
-    asyncio.run(ingesting(broker, tmp_path, body, outcomes, asyncio.Queue()))
+    asyncio.run(posting(broker, tmp_path, body, outcomes, asyncio.Queue()))
     assert sum(outcome.new for outcome in outcomes) == 1
 
 
@@ -306,4 +291,4 @@ def test_a_lost_line_forgets_the_post_and_says_when_it_is_back(
         until(lambda: ready.qsize() == 1, "it is said that the line is back")
         until(lambda: outgoing.take() is None, "what was put meanwhile has left")
 
-    asyncio.run(ingesting(broker, tmp_path, body, [], ready))
+    asyncio.run(posting(broker, tmp_path, body, [], ready))

@@ -11,7 +11,8 @@ import pytest
 
 from mocban import commands
 from tests.support.gateway_stand import Broker, running_broker, until
-from tests.support.orders_stand import Centre, Device, Person, request
+from tests.support.orders_stand import Centre, Device, request
+from tests.support.person import Person
 
 NEW_EPOCH = "00000000000000e2"
 

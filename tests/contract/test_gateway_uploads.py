@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from gateway.access import Refusal
 from gateway.store.lending import SqliteLending
 from gateway.store.orders import SqliteOrders
 from gateway.uploads import Intake, Uploads
+from mocban.access import Refusal
 from tests.support.gateway_stand import running_broker, until
 from tests.support.orders_stand import Centre, Device, request
 

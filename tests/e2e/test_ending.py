@@ -80,10 +80,16 @@ def test_a_foreign_broker_is_no_exception(tmp_path: Path) -> None:
     end(signal.SIGKILL, tmp_path, "mosquitto")
 
 
-def end(number: signal.Signals, tmp_path: Path, broker: str) -> None:
+def test_prometheus_is_no_exception(tmp_path: Path) -> None:
+    if not (shutil.which("prometheus") and shutil.which("prometheus-alertmanager")):
+        pytest.skip("Prometheus is not installed here: this tier installs no system package")
+    end(signal.SIGKILL, tmp_path, "iotcore", "--with", "prometheus")
+
+
+def end(number: signal.Signals, tmp_path: Path, broker: str, *more: str) -> None:
     folder = tmp_path / "data"
     with subprocess.Popen(
-        [sys.executable, "-m", "mocban", "up", "--free-ports", "--data", str(folder), "--broker", broker],
+        [sys.executable, "-m", "mocban", "up", "--free-ports", "--data", str(folder), "--broker", broker, *more],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path, start_new_session=True,
     ) as branch:  # fmt: skip
         assert branch.stdout is not None
@@ -95,7 +101,7 @@ def end(number: signal.Signals, tmp_path: Path, broker: str) -> None:
             urls += re.findall(r"http://127\.0\.0\.1:\d+/", line)
         kiosk, gateway, world = urls
         pids = children(branch.pid)
-        assert len(pids) >= 9, "one process a service"
+        assert len(pids) >= 10, "one process a service"
         ptys = [Path(os.readlink(folder / "run" / name)) for name in ("pad", "gate")]
         assert all(pty.exists() for pty in ptys)
         ports = [int(url.rsplit(":", 1)[1].strip("/")) for url in urls]

@@ -1,4 +1,4 @@
-"""A kiosk process on a disk of ours, and a patron who borrows one book and brings it back, whatever it takes."""
+"""A kiosk and a gate as processes on a disk of ours, and a patron who borrows a book and brings it back."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import sys
 import tomllib
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 from kiosk.emulators import ils as acs
 from kiosk.emulators import pad as reader
@@ -91,6 +92,46 @@ class Kiosk(Process):
                 return db.execute(sql, values).fetchall()
             except sqlite3.OperationalError:
                 return []
+
+
+class Gate(Process):
+    """``mocban kiosk gate`` on ``folder/tty`` whose data is in ``data``; it cries for each passage."""
+
+    def __init__(self, folder: Path, data: Path) -> None:
+        self.data = data
+        self.port = free_port()
+        file = folder / "gate.toml"
+        file.write_text(
+            f'data_dir = "{data}"\nmqtt = "mqtt://{HOST}:9"\n[gate]\nport = {self.port}\nhold_seconds = 0\n'
+            f'poll_seconds = 0.02\ngate = "serial://{folder}/tty?baud=38400&parity=E"\n',
+            encoding="utf-8",
+        )
+        argv = [sys.executable, "-m", "mocban", "kiosk", "gate", "--config", str(file)]
+        super().__init__("gate", argv, folder)
+
+    @property
+    def running(self) -> bool:
+        """Started, and not ended by itself."""
+        return self._process is not None and self.code is None
+
+    def ready(self) -> bool:
+        """The reader answered, and it says so."""
+        try:
+            return bool(json.loads(get(f"http://{HOST}:{self.port}/healthz")).get("ready"))
+        except PeerUnreachable:
+            return False
+
+    def told(self) -> list[tuple[str, dict[str, Any]]]:
+        """Kind and content of every row in the outbox on disk; nothing before there is one."""
+        file = self.data / "gate" / "gate.db"
+        if not file.exists():
+            return []
+        with contextlib.closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=5)) as db:
+            try:
+                rows = db.execute("SELECT kind, payload FROM outbox ORDER BY seq").fetchall()
+            except sqlite3.OperationalError:
+                return []
+        return [(kind, json.loads(payload)["data"]) for kind, payload in rows]
 
 
 class Patron:

@@ -9,11 +9,12 @@ import struct
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
 from mocban.errors import ConfigError
-from tests.fault.harness import tool
+from tests.fault.harness import Process, tool
 
 WORDS = 5
 FULL, BROKEN = errno.ENOSPC, errno.EIO
@@ -58,6 +59,36 @@ class FailingDisk:
 
     def _word(self, number: int) -> int:
         return int(struct.unpack("=q", self._map[8 * number : 8 * number + 8])[0])
+
+
+@dataclass
+class Report:
+    """What the rounds on a failing disk ended with."""
+
+    writes: int = 0  # of one round
+    rounds: int = 0
+    failed: int = 0
+    codes: list[int] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+
+    def line(self, what: str) -> str:
+        """The numbers, to be quoted."""
+        ended = {code: self.codes.count(code) for code in sorted(set(self.codes))}
+        return (
+            f"\n{what}: {self.writes} writes, {self.rounds} rounds, {self.failed} with a fault,"
+            f" ended with {ended}"
+        )
+
+    def ended(self, process: Process) -> None:
+        """If ``process`` ended by itself: with one sentence of ours. A disk that fails is no bug."""
+        log = process.log.read_text(encoding="utf-8")
+        assert "Traceback" not in log, log[-1500:]
+        if process.code is not None:
+            last = log.rstrip().rpartition("\n")[2]
+            assert process.code > 0, f"{process.code}: {log[-1500:]}"
+            assert last.startswith("mocban: "), log[-1500:]
+            assert "fault of mocban" not in last, last
+            self.codes.append(process.code)
 
 
 def each_write(writes: int) -> Iterator[tuple[int, int, int]]:

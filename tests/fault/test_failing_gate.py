@@ -8,81 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import shutil
-import sqlite3
-import sys
 import tomllib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from kiosk.emulators import gate as emulator
 from kiosk.emulators.world import DEMO, World
-from mocban.demo.branch import get
-from mocban.errors import PeerUnreachable
-from tests.fault.disk import FULL, FailingDisk, build, each_write
-from tests.fault.harness import HOST, Process, free_port
+from tests.fault.day import Gate
+from tests.fault.disk import FULL, FailingDisk, Report, build, each_write
 
 SIDE_BY_SIDE = 4
 ARMED = "de-men"
 PATIENT = 15.0
 Fault = tuple[int, int, int]
 MOMENTS = ("at work", "at the start in an empty folder", "at a start again")
-
-
-class Gate(Process):
-    """``mocban kiosk gate`` on ``folder/tty`` whose data is in ``data``; it cries for each passage."""
-
-    def __init__(self, folder: Path, data: Path) -> None:
-        self.data = data
-        self.port = free_port()
-        file = folder / "gate.toml"
-        file.write_text(
-            f'data_dir = "{data}"\nmqtt = "mqtt://{HOST}:9"\n[gate]\nport = {self.port}\nhold_seconds = 0\n'
-            f'poll_seconds = 0.02\ngate = "serial://{folder}/tty?baud=38400&parity=E"\n',
-            encoding="utf-8",
-        )
-        argv = [sys.executable, "-m", "mocban", "kiosk", "gate", "--config", str(file)]
-        super().__init__("gate", argv, folder)
-
-    @property
-    def running(self) -> bool:
-        """Started, and not ended by itself."""
-        return self._process is not None and self.code is None
-
-    def ready(self) -> bool:
-        """The reader answered, and it says so."""
-        try:
-            return bool(json.loads(get(f"http://{HOST}:{self.port}/healthz")).get("ready"))
-        except PeerUnreachable:
-            return False
-
-    def told(self) -> list[tuple[str, dict[str, Any]]]:
-        """Kind and content of every row in the outbox on disk; nothing before there is one."""
-        file = self.data / "gate" / "gate.db"
-        if not file.exists():
-            return []
-        with contextlib.closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=5)) as db:
-            try:
-                rows = db.execute("SELECT kind, payload FROM outbox ORDER BY seq").fetchall()
-            except sqlite3.OperationalError:
-                return []
-        return [(kind, json.loads(payload)["data"]) for kind, payload in rows]
-
-
-@dataclass
-class Report:
-    """What the rounds ended with."""
-
-    writes: int = 0  # of one round
-    rounds: int = 0
-    failed: int = 0
-    codes: list[int] = field(default_factory=list)
-    wrong: list[str] = field(default_factory=list)
 
 
 class Round:
@@ -138,7 +80,7 @@ class Round:
         writes = self.disk.writes
         self.report.failed += self.disk.failed > 0
         self.disk.heal()
-        self._ended()
+        self.report.ended(self.gate)
         await self._up()
         if moment != "at work":
             await self._walk()
@@ -172,17 +114,6 @@ class Round:
         if not self.gate.running:
             self.gate.start()
         await self._until(self.gate.ready, "the gate is ready")
-
-    def _ended(self) -> None:
-        """If it ended: with one sentence of ours. A disk that fails is no bug."""
-        log = self.gate.log.read_text(encoding="utf-8")
-        assert "Traceback" not in log, log[-1500:]
-        if self.gate.code is not None:
-            last = log.rstrip().rpartition("\n")[2]
-            assert self.gate.code > 0, log[-1500:]
-            assert last.startswith("mocban: "), last
-            assert "fault of mocban" not in last, last
-            self.report.codes.append(self.gate.code)
 
     async def _until(self, true: Callable[[], bool], what: str, seconds: float = PATIENT) -> None:
         loop = asyncio.get_running_loop()
@@ -222,11 +153,7 @@ def test_whichever_write_fails_the_gate_cries_and_each_cry_and_person_is_told_on
 
     asyncio.run(scenario())
     with capfd.disabled():
-        ended = {code: report.codes.count(code) for code in set(report.codes)}
-        print(  # noqa: T201  the number is to be quoted
-            f"\ngate {moment}: {report.writes} writes, {report.rounds} rounds, {report.failed} with a fault,"
-            f" ended with {ended}"
-        )
+        print(report.line(f"gate {moment}"))  # noqa: T201  the number is to be quoted
     assert report.wrong == [], "\n".join(report.wrong)
     assert report.failed >= report.rounds * 0.8, "the faults came"
 

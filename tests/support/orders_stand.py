@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
@@ -14,37 +12,13 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import pytest
-
-from gateway.access import operator_token
 from gateway.commands import gateway_key
-from mocban import commands, feeds
+from mocban import access, commands, feeds
 from mocban.events import CommandAnswered
 from mocban.ids import new_id
 from mocban.messages import Receipt
 from tests.support.gateway_stand import CLOCK, EPOCH, Gateway, Teller
-
-
-class Person:
-    """Somebody with an SSH key, signing with the real ssh-keygen."""
-
-    def __init__(self, folder: Path, name: str) -> None:
-        if shutil.which("ssh-keygen") is None:
-            pytest.skip("NOT TESTED: approvals, ssh-keygen is missing (apt install openssh-client)")
-        self.name = name
-        self.key = folder / name
-        subprocess.run(
-            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", str(self.key)],
-            check=True,
-        )
-        self.line = self.key.with_suffix(".pub").read_text()
-
-    def approves(self, request: commands.Request) -> commands.Approval:
-        signed = subprocess.run(
-            ["ssh-keygen", "-Y", "sign", "-q", "-n", commands.NAMESPACE, "-f", str(self.key)],
-            input=request.canonical(), capture_output=True, check=True,
-        )  # fmt: skip
-        return commands.Approval(by=self.name, sig=signed.stdout.decode())
+from tests.support.person import Person
 
 
 class Centre(Gateway):
@@ -64,7 +38,7 @@ class Centre(Gateway):
         self, request: commands.Request, *approvals: commands.Approval, token: str | None = None
     ) -> tuple[int, dict[str, Any]]:
         """Status and body of the answer."""
-        token = operator_token(self.folder) if token is None else token
+        token = access.token(self.folder, "gateway") if token is None else token
         body = {"request": request.body(), "approvals": [one.model_dump() for one in approvals]}
         headers = {"authorization": f"Bearer {token}"}
         return self.send("POST", "/api/v1/commands", json.dumps(body).encode(), headers)

@@ -8,11 +8,8 @@ import os
 import pty
 import re
 import socket
-import ssl
 import sys
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,10 +17,6 @@ from typing import Any
 import pytest
 from babel.messages.extract import extract_from_file
 from babel.messages.mofile import read_mo
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from mocban import cli, doctor, identity
 from mocban.clock import SetClock, SystemClock
@@ -32,7 +25,9 @@ from mocban.findings import Finding, read_only
 from mocban.messages import Ack
 from mocban.migrate import open_db
 from mocban.outbox import Outbox
+from tests.support.certificates import certificate
 from tests.support.gateway_stand import Broker, free_port
+from tests.support.serving import serving
 
 ROOT = Path(__file__).resolve().parents[2]
 STAFF = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI" + "A" * 43
@@ -41,30 +36,6 @@ STAFF = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI" + "A" * 43
 def english(text: str) -> str:
     """The sentences as they stand in the source."""
     return text
-
-
-@contextmanager
-def serving(answer: Callable[[socket.socket], None]) -> Iterator[int]:
-    """A port on loopback where ``answer`` meets each caller, until the end."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-
-        def meet() -> None:
-            while True:
-                try:
-                    line, _ = listening.accept()
-                except OSError:
-                    return
-                with line:
-                    try:
-                        answer(line)
-                    except OSError:
-                        pass
-
-        thread = threading.Thread(target=meet, daemon=True)
-        thread.start()
-        yield int(listening.getsockname()[1])
-        listening.shutdown(socket.SHUT_RDWR)
-        thread.join(10)
 
 
 @pytest.fixture(scope="module")
@@ -217,72 +188,6 @@ def test_a_port_is_free_or_ours_or_somebody_elses(tmp_path: Path, site: dict[str
         assert "our own service" in examined(write(tmp_path, site))["kiosk.port"].say
 
 
-def test_a_broker_that_is_none_or_refuses_is_told_apart() -> None:
-    def says(data: bytes) -> Callable[[socket.socket], None]:
-        def answer(line: socket.socket) -> None:
-            assert line.recv(4096)[2:9] == b"\x00\x04MQTT\x05"
-            line.sendall(data)
-
-        return answer
-
-    for data, ok, say in [
-        (b"HTTP/1.0 400 Bad", False, "no MQTT 5 broker"),
-        (b"\x20\x02\x00\x05", False, "no MQTT 5 broker"),  # CONNACK of MQTT 3.1.1: version refused
-        (b"\x20\x03\x00\x87\x00", True, "asks who we are"),
-        (b"\x20\x03\x00\x89\x00", False, "0x89"),
-        (b"\x20\x03\x00\x00\x00", True, "answers"),
-    ]:
-        with serving(says(data)) as port:
-            finding = doctor.broker(english, f"mqtt://127.0.0.1:{port}", None)
-        assert (finding.ok, say in finding.say) == (ok, True), finding
-
-
-def certificate(folder: Path, name: str) -> tuple[Path, Path]:
-    """A self-signed certificate for localhost and its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = SystemClock().now()
-    made = (
-        x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=20))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )  # fmt: skip
-    cert_file, key_file = folder / f"{name}.pem", folder / f"{name}.key"
-    cert_file.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    key_file.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    key_file.chmod(0o600)
-    return cert_file, key_file
-
-
-def test_a_broker_over_tls_has_to_prove_itself_by_ca_file(tmp_path: Path) -> None:
-    cert, key = certificate(tmp_path, "ours")
-    other, _ = certificate(tmp_path, "other")
-    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    server.load_cert_chain(cert, key)
-
-    def answer(line: socket.socket) -> None:
-        with server.wrap_socket(line, server_side=True) as wrapped:
-            wrapped.recv(4096)
-            wrapped.sendall(b"\x20\x03\x00\x00\x00")
-
-    with serving(answer) as port:
-        url = f"mqtts://localhost:{port}"
-        assert doctor.broker(english, url, cert).ok
-        stranger = doctor.broker(english, url, other)
-        assert not stranger.ok
-        assert "prove" in stranger.say
-        assert not doctor.broker(english, url, tmp_path / "none.pem").ok
-
-
 def test_the_gateways_certificate_is_looked_at(tmp_path: Path, site: dict[str, Any]) -> None:
     cert, key = certificate(tmp_path, "web")
     site["gateway"] |= {"tls_cert": str(cert), "tls_key": str(key)}
@@ -416,7 +321,7 @@ def test_it_speaks_vietnamese_unless_the_shell_is_english(
 
 def test_every_sentence_is_in_the_catalog_and_no_other() -> None:
     rooms = [ROOT / "mocban/doctor.py", ROOT / "mocban/findings.py"]
-    rooms += [ROOT / app / "checks.py" for app in ("kiosk", "gateway")]
+    rooms += [ROOT / app / "checks.py" for app in ("kiosk", "gateway", "ops", "backup")]
     said = {
         str(message)
         for room in rooms

@@ -10,48 +10,14 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from datetime import timedelta
-from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
-from cryptography.x509.oid import NameOID
 
 from mocban.errors import ConfigError
 from mocban.web import Tls
-from tests.support.gateway_stand import CLOCK, free_port, until
-
-
-def certificate(folder: Path, name: str = "tls", passphrase: bytes = b"") -> tuple[Path, Path]:
-    """A certificate of its own for 127.0.0.1, and its key."""
-    key, now = generate_private_key(SECP256R1()), CLOCK.now()
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "gateway")])
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False
-        )
-        .sign(key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    lock = (
-        serialization.BestAvailableEncryption(passphrase)
-        if passphrase
-        else serialization.NoEncryption()
-    )
-    cert_file, key_file = folder / f"{name}.crt", folder / f"{name}.key"
-    cert_file.write_bytes(made.public_bytes(pem))
-    key_file.write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, lock))
-    return cert_file, key_file
+from tests.support.certificates import certificate
+from tests.support.gateway_stand import free_port, until
 
 
 def mocban(*words: str, **env: str) -> subprocess.CompletedProcess[str]:

@@ -24,7 +24,8 @@ from tests.support.gateway_stand import (
     running_broker,
     until,
 )
-from tests.support.orders_stand import Device, Person
+from tests.support.orders_stand import Device
+from tests.support.person import Person
 
 
 @dataclass

@@ -103,7 +103,7 @@ pasword = "geheim"
 timeout = 0
 [gatewy]
 [ops]
-left = "to its owner"
+strange = 1
 """
 
 
@@ -130,6 +130,7 @@ def test_check_names_every_fault_with_its_place_and_what_was_meant(
         ("kiosk.ils.pasword", "/mocban.toml:7", "kiosk.ils.password"),
         ("kiosk.ils.timeout", "/mocban.toml:8", ""),
         ("gatewy", "/mocban.toml:9", "gateway"),
+        ("ops.strange", "/mocban.toml:11", ""),
         ("kiosk.ils.usr", "credential /credentials/mocban_kiosk__ils__usr", "kiosk.ils.user"),
         ("kiosk.hosst", "env MOCBAN_KIOSK__HOSST", "kiosk.host"),
         ("kiosk.library", "env MOCBAN_KIOSK__LIBRARY", ""),

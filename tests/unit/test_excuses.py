@@ -147,3 +147,28 @@ def test_what_was_wiped_stays_forgotten_and_old_versions_stay_old(gate: Gate) ->
     gate.again()
     assert gate.excuses.excused(UID) == ""
     assert not gate.excuses.take("allow-list", gate.feed("allow-list", version=4))
+
+
+def test_what_the_disk_refused_is_taken_once_it_is_well_and_then_the_newest(gate: Gate) -> None:
+    name = "allow-list"
+    gate.excuses._db.execute("PRAGMA query_only=1")
+    before = counted("untaken")
+    for feed in (gate.feed(name, OTHER, version=2), gate.feed(name, version=1)):
+        assert not gate.excuses.take(name, feed)
+    gate.excuses.again()
+    assert counted("untaken") == before + 3
+    assert (gate.excuses.excused(OTHER), gate.excuses.versions) == ("", {})
+    gate.excuses._db.execute("PRAGMA query_only=0")
+    gate.excuses.again()
+    assert (gate.excuses.excused(OTHER), gate.excuses.excused(UID)) == (name, "")
+    gate.again()
+    assert gate.excuses.versions == {name: 2}
+
+
+def test_what_the_disk_refused_is_forgotten_with_the_rest(gate: Gate) -> None:
+    gate.excuses._db.execute("PRAGMA query_only=1")
+    gate.excuses.take("allow-list", gate.feed("allow-list"))
+    gate.excuses._db.execute("PRAGMA query_only=0")
+    gate.excuses.forget()
+    gate.excuses.again()
+    assert (gate.excuses.excused(UID), gate.excuses.versions) == ("", {})

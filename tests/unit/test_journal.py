@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -41,18 +40,6 @@ from mocban.errors import StorageError
 from mocban.events import LoanMade
 from mocban.outbox import Outbox
 from tests.support.journaled import AT, CARD, ITEM, a_borrow, fold, keys, on_disk, write
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "kiosk.db"
-
-
-@pytest.fixture
-def journal(path: Path) -> Iterator[Journal]:
-    opened = Journal(path)
-    yield opened
-    opened.close()
 
 
 def test_a_restart_folds_to_the_state_that_was(journal: Journal, path: Path) -> None:
@@ -174,22 +161,3 @@ def test_a_full_disk_is_said_so_and_keeps_what_was_stored(journal: Journal) -> N
         for _ in range(10_000):
             journal.append(TagSeen(AT, ITEM))
     assert journal.replay().patron is not None
-
-
-def test_a_thousand_events_are_replayed_in_a_blink(journal: Journal) -> None:
-    journal._db.execute("BEGIN")
-    for number in range(143):
-        write(journal, a_borrow(f"v{number}"))
-    journal._db.execute("COMMIT")
-    journal.replay()  # the readers of the kinds are made once
-    best = min(_seconds(journal) for _ in range(5))
-    assert best < 0.05
-
-
-def _seconds(journal: Journal) -> float:
-    from mocban.clock import SystemClock
-
-    clock = SystemClock()
-    began = clock.mono()
-    journal.replay()
-    return clock.mono() - began

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from hashlib import sha256
 from importlib.resources import files
@@ -31,18 +30,6 @@ from kiosk.session.state import Mode, Visit
 from kiosk.session.step import step
 from mocban.errors import StorageError
 from tests.support.journaled import AT, CARD, ITEM, OTHER, a_borrow, fold, keys, on_disk, write
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "kiosk.db"
-
-
-@pytest.fixture
-def journal(path: Path) -> Iterator[Journal]:
-    opened = Journal(path)
-    yield opened
-    opened.close()
 
 
 def test_a_card_stands_nowhere_in_clear_from_the_first_moment(journal: Journal, path: Path) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,33 +14,10 @@ from mocban import commands, feeds, identity
 from mocban.clock import SetClock
 from mocban.errors import ConfigError, RemoteProtocolError
 from mocban.sshsig import check_line
+from tests.support.person import Person
 
 NOW = SetClock().now()
 EPOCH = "a" * 16
-
-
-class Person:
-    """Somebody with an SSH key, signing with the real ssh-keygen."""
-
-    def __init__(self, folder: Path, name: str) -> None:
-        if shutil.which("ssh-keygen") is None:
-            pytest.skip("NOT TESTED: approvals, ssh-keygen is missing (apt install openssh-client)")
-        self.name = name
-        self._key = folder / name
-        subprocess.run(
-            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", str(self._key)],
-            check=True,
-        )
-        self.line = self._key.with_suffix(".pub").read_text()
-
-    def sign(self, message: bytes, namespace: str = commands.NAMESPACE) -> str:
-        return subprocess.run(
-            ["ssh-keygen", "-Y", "sign", "-q", "-n", namespace, "-f", str(self._key)],
-            input=message, capture_output=True, check=True,
-        ).stdout.decode()  # fmt: skip
-
-    def approves(self, request: commands.Request) -> commands.Approval:
-        return commands.Approval(by=self.name, sig=self.sign(request.canonical()))
 
 
 def request(name: str = "set-mode", by: str = "person:boss", **args: Any) -> commands.Request:

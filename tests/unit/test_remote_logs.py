@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gzip
 import http.server
-import ipaddress
 import json
 import ssl
 import threading
@@ -15,17 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, PrivateFormat
-from cryptography.x509.oid import NameOID
 
 from kiosk.remote.logs import Logs, check_url, clean, pack
 from mocban import log
-from mocban.clock import SetClock, SystemClock, rfc3339
+from mocban.clock import SetClock, rfc3339
 from mocban.commands import CollectLogs
 from mocban.errors import MocbanError
+from tests.support.certificates import certificate
 
 CARD = "TV2400001"
 TOKEN = "0123456789abcdef" * 2
@@ -189,33 +184,6 @@ def test_https_and_this_very_machine_will_do() -> None:
         "http://localhost/",
     ):
         check_url(url)
-
-
-def certificate(folder: Path) -> tuple[Path, Path]:
-    """A certificate for 127.0.0.1 signed by itself, and its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "gateway")])
-    at = SystemClock().now()
-    cert = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(at - timedelta(minutes=1))
-        .not_valid_after(at + timedelta(hours=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False
-        )
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
-        .sign(key, hashes.SHA256())
-    )
-    files = folder / "cert.pem", folder / "key.pem"
-    files[0].write_bytes(cert.public_bytes(Encoding.PEM))
-    files[1].write_bytes(
-        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return files
 
 
 def test_the_other_side_must_prove_itself(tmp_path: Path) -> None:

@@ -21,12 +21,17 @@ class Refusal(LocalFault, Permanent):
         self.status = status
 
 
-def operator_token(data_dir: Path, *, make: bool = True) -> str:
-    """The token of ``data_dir/gateway/keys/operator.token``; if there is none, a new one, or "" unless ``make``.
+def token_file(data_dir: Path, app: str, name: str = "operator") -> Path:
+    """Where the token ``name`` of the service ``app`` lies: only its user reads it."""
+    return data_dir / app / "keys" / f"{name}.token"
+
+
+def token(data_dir: Path, app: str, name: str = "operator", *, make: bool = True) -> str:
+    """What stands in ``token_file``; if there is none, a new one, or "" unless ``make``.
 
     ConfigError if it cannot be had.
     """
-    path = data_dir / "gateway" / "keys" / "operator.token"
+    path = token_file(data_dir, app, name)
     try:
         if not make and not path.exists():
             return ""

@@ -1,0 +1,1 @@
+"""Backup of the databases of this box into a restic repository, and the way back."""
