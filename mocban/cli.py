@@ -55,6 +55,8 @@ def run_service(
     main: Callable[[asyncio.Event], Awaitable[None]], level: str = "info", *, as_json: bool = False
 ) -> NoReturn:
     """Run one service process: logs to stderr, ends orderly on a signal or with its supervisor."""
+    # FastAPI looks for models of pydantic 1 at its first route. We have none, and to load it costs a tenth of a start.
+    sys.modules.setdefault("pydantic.v1", None)  # type: ignore[arg-type]
     supervise.lifeline()
     log.setup(level)
 

@@ -32,7 +32,7 @@ SPACE_MB = 200
 OLDEST = timedelta(days=1)
 """A fact that waits longer than this says that the line to the gateway is broken."""
 DEVICES = frozenset({"kiosk", "gate"})
-PACKAGES = ("mocban", "kiosk", "gateway")
+PACKAGES = ("mocban", "kiosk", "gateway", "ops", "backup")
 
 
 Probe = Callable[[Config[Any], Words], Iterable[Finding]]

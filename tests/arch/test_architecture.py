@@ -15,7 +15,7 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("mocban", "kiosk", "gateway")
+PACKAGES = ("mocban", "kiosk", "gateway", "ops", "backup")
 SOURCES = sorted(file for package in PACKAGES for file in (ROOT / package).rglob("*.py"))
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
@@ -34,7 +34,15 @@ def test_the_packages_stand_beside_each_other() -> None:
     [
         ("kiosk.app", {"fastapi", "httpx", "iotcore", "mqtt5", "gateway"}),
         ("kiosk.gates", {"fastapi", "httpx", "iotcore", "mqtt5", "gateway", "jinja2"}),
-        ("gateway.app", {"serial", "httpx", "iotcore", "kiosk"}),
+        ("gateway.app", {"serial", "httpx", "iotcore", "kiosk", "ops"}),
+        (
+            "ops.app",
+            {"serial", "httpx", "iotcore", "mqtt5", "jinja2", "textual", "kiosk", "gateway"},
+        ),
+        (
+            "backup.cli",
+            {"fastapi", "starlette", "uvicorn", "serial", "textual", "kiosk", "gateway", "ops"},
+        ),
         ("mocban.cli", {"fastapi", "starlette", "uvicorn", "serial", "jinja2", "paho", "httpx"}),
     ],
 )

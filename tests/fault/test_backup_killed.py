@@ -110,6 +110,7 @@ def test_killed_while_it_tells_the_backup_is_good_and_the_next_run_tells_of_it(
     assert refs == [first.body["last"]["run"], second.body["run"]]
 
 
+@pytest.mark.timeout(400)
 def test_killed_at_random_every_run_is_good_or_none(vault: Vault) -> None:
     _, chance = seeded()
     vault.fill(rows=2000)
