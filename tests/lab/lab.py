@@ -27,6 +27,8 @@ _PREFIX = "mocban-lab"
 _TOOLS = (
     "debootstrap", "systemd-nspawn", "ansible-playbook", "nsenter", "ip", "setpriv", "ssh-keygen", "openssl",
 )  # fmt: skip
+_ENTER = ("-m", "-u", "-i", "-n", "-p", "-r", "-w")
+"""Every namespace of a machine, its root and its working folder."""
 _ASK = """\
 import sys, urllib.request, urllib.error
 url, *body = sys.argv[1:]
@@ -87,7 +89,7 @@ class Machine:
 
     def run(self, *argv: str, check: bool = True) -> str:
         """What ``argv`` says on the machine, as its root."""
-        enter = [tool("nsenter"), "-t", str(self._leader()), *"-m -u -i -n -p -r -w".split()]
+        enter = [tool("nsenter"), *_ENTER, "-t", str(self._leader())]
         env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "SYSTEMD_COLORS": "0"}
         done = subprocess.run(
             [*enter, *argv], capture_output=True, text=True, timeout=60, env=env, check=False
