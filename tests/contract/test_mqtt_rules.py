@@ -112,7 +112,9 @@ def test_device_whose_fact_is_answered(tmp_path: Path, code: int, course: Course
                     assert len(times) == 1
                 else:
                     await broker.until(lambda: len(times) >= 2)
-                    assert times[1] - times[0] > 0.05, "not at once"  # the wait began before it came here
+                    assert times[1] - times[0] > 0.05, (
+                        "not at once"
+                    )  # the wait began before it came here
                     assert not line.alarm
                 assert len(broker.connects) == 1
                 assert outbox.depth == 2, "a PUBACK deletes nothing"
