@@ -129,8 +129,7 @@ def status(path: ConfigOption = None, as_json: JsonOption = False) -> None:
 
 def _begin() -> Say:
     """The words of the shell's language; of the log only what is an error."""
-    from mocban.doctor import language
-    from mocban.i18n import catalog
+    from mocban.i18n import catalog, language
 
     log.setup("error")
     return catalog("backup", language()).gettext

@@ -1,4 +1,4 @@
-"""From process start to ready: kiosk (reader, SIP2 98, 1,000 events replayed) and gateway (canary).
+"""From process start to ready: kiosk (reader, SIP2 98, 1,000 events replayed), gateway (canary) and operations.
 
 The reference is the floor of the same machine in the same run: a bare Starlette or FastAPI process until its first 200.
 """
@@ -33,7 +33,7 @@ uvicorn.run(app, port=int(sys.argv[1]), log_level="error")
 
 
 def run(quick: bool) -> list[Case]:
-    """Kiosk and gateway: seconds to ready and MiB resident, interleaved with their floors."""
+    """Each service: seconds to ready and MiB resident, interleaved with their floors."""
     return asyncio.run(_run(3 if quick else 9))
 
 
@@ -44,9 +44,12 @@ async def _run(rounds: int) -> list[Case]:
             "kiosk s",
             "kiosk MiB",
             "gateway s",
+            "ops s",
+            "ops MiB",
             "starlette s",
             "starlette MiB",
             "fastapi s",
+            "fastapi MiB",
         )
     }
     with tempfile.TemporaryDirectory(prefix="mocban-bench-") as folder:
@@ -60,20 +63,27 @@ async def _run(rounds: int) -> list[Case]:
                 await branch.kill("gateway")
                 seconds, _ = await _restart(branch, "gateway")
                 figures["gateway s"].append(seconds)
+                await branch.kill("ops")
+                seconds, mib = await _restart(branch, "ops")
+                figures["ops s"].append(seconds)
+                figures["ops MiB"].append(mib)
                 for module, name, key in (
                     ("starlette.applications", "Starlette", "starlette"),
                     ("fastapi", "FastAPI", "fastapi"),
                 ):
                     with _bare(module, name) as (seconds, mib):
                         figures[f"{key} s"].append(seconds)
-                        if key == "starlette":
-                            figures["starlette MiB"].append(mib)
+                        figures[f"{key} MiB"].append(mib)
     return [
         case("kiosk: start to ready", figures["kiosk s"], figures["starlette s"], unit="s", goal=1.2,
              what="bare Starlette"),
         case("kiosk: resident when ready", figures["kiosk MiB"], figures["starlette MiB"], unit="MiB", goal=90,
              what="bare Starlette"),
         case("gateway: start to ready", figures["gateway s"], figures["fastapi s"], unit="s", goal=2.0,
+             what="bare FastAPI"),
+        case("operations: start to ready", figures["ops s"], figures["fastapi s"], unit="s", goal=1.0,
+             what="bare FastAPI"),
+        case("operations: resident when ready", figures["ops MiB"], figures["fastapi MiB"], unit="MiB", goal=90,
              what="bare FastAPI"),
     ]  # fmt: skip
 

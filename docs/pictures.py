@@ -1,14 +1,23 @@
-"""Takes the README's pictures from a running demo: `.venv/bin/python docs/pictures.py` (needs Debian's chromium)."""
+"""Takes the README's pictures from a running demo: `.venv/bin/python docs/pictures.py` (needs Debian's chromium).
+
+`docs/pictures.py console` takes the console's alone, from a recorded night; it needs no browser.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
+import sys
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 
+from mocban.clock import SetClock
 from mocban.demo.branch import Branch, Ports
 from mocban.demo.once import BORROWED, CARD, CARRIED, ON_HOLD, RETURNED, Journey
+from tests.support.console_desk import at_desk, shows
+from tests.support.console_stand import Recorded
 
 FOLDER = Path(__file__).with_name("pictures")
 FLAGS = (
@@ -60,4 +69,26 @@ async def shoot(url: str, name: str, width: int, height: int) -> None:
         assert await process.wait() == 0
 
 
-asyncio.run(main())
+async def console() -> None:
+    """The console, where a step waits for the person's approval."""
+    night = SetClock(datetime(2026, 11, 25, 8, 5, tzinfo=UTC))
+    with Recorded() as stand:
+        desk = at_desk(
+            stand.service, stand.service, lang="vi", me="minh", size=(100, 30), clock=night
+        )
+        async with desk as (app, pilot):
+            await pilot.press("4")
+            await shows(pilot, "Bấm y để duyệt")
+            drawn = app.export_screenshot(title="mocban ops console")
+    # The reader's own fonts: a picture that fetches something is no picture.
+    drawn = re.sub(r"@font-face\s*\{.*?\}\s*", "", drawn, flags=re.DOTALL)
+    drawn = drawn.replace(
+        "Fira Code, monospace",
+        "Menlo, Consolas, Noto Sans Mono, Liberation Mono, DejaVu Sans, monospace",
+    )
+    (FOLDER / "console.svg").write_text(drawn, encoding="utf-8")
+
+
+if sys.argv[1:] != ["console"]:
+    asyncio.run(main())
+asyncio.run(console())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +11,7 @@ from cryptography.x509 import load_pem_x509_certificate
 from gateway.settings import GatewaySettings
 from mocban.clock import SystemClock
 from mocban.config import Config
-from mocban.findings import Finding, Words, port, read_only
+from mocban.findings import Finding, Words, database, port
 
 RENEW_DAYS = 14
 """A certificate with fewer days left is a fault already: nobody renews on the last one."""
@@ -22,27 +21,10 @@ def gateway(config: Config[GatewaySettings], say: Words) -> Iterator[Finding]:
     """Port, database and the key its orders are signed with."""
     page, _ = port(say, "gateway.port", config.app.host, config.app.port)
     yield page
-    yield database(config, say)
+    yield database(say, "gateway.database", config.database, "migration")
     yield key(config, say)
     if config.app.tls_cert is not None and config.app.tls_key is not None:
         yield tls(config.app.tls_cert, config.app.tls_key, say)
-
-
-def database(config: Config[GatewaySettings], say: Words) -> Finding:
-    """The database opens, if there is one yet."""
-    name, path = "gateway.database", config.database
-    if not path.exists():
-        return Finding(name, True, say("no database yet: it has never run here"))
-    try:
-        db = read_only(path)
-        try:
-            db.execute("SELECT count(*) FROM migration").fetchone()
-        finally:
-            db.close()
-    except sqlite3.Error as error:
-        told = say("{path} cannot be read: {why}").format(path=path, why=error)
-        return Finding(name, False, told, say("run this as the service's user, or as root"))
-    return Finding(name, True, say("{path} opens").format(path=path))
 
 
 def key(config: Config[GatewaySettings], say: Words) -> Finding:

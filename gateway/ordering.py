@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import os
-import re
 import threading
 from datetime import timedelta
 from pathlib import Path
@@ -17,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from gateway.client import Client
 from mocban import commands, sshkeygen
-from mocban.cli import ConfigOption, JsonOption, emit, new_app
+from mocban.cli import ConfigOption, JsonOption, emit, new_app, user
 from mocban.clock import SystemClock, parse_rfc3339, rfc3339
 from mocban.errors import ConfigError, Exit, RemoteProtocolError
 from mocban.ids import check_device, new_id
@@ -246,11 +244,7 @@ def _sentence(request: commands.Request) -> str:
 
 
 def _me() -> str:
-    try:
-        user = getpass.getuser().lower()
-    except (KeyError, OSError):  # a container's user may have no name
-        user = ""
-    name = re.sub(r"[^a-z0-9._-]", "", user)[:32].lstrip("._-")
+    name = user()
     return f"person:{name}" if name else "app:gateway"
 
 

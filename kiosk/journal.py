@@ -9,11 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import AbstractContextManager, nullcontext
-from functools import cache
 from pathlib import Path
-from typing import Any
-
-from pydantic import TypeAdapter, ValidationError
 
 from kiosk import sealing
 from kiosk.session.events import Event, Rested, type_names
@@ -21,9 +17,12 @@ from kiosk.session.state import Visit
 from kiosk.session.step import step
 from mocban.errors import StorageError
 from mocban.migrate import after_full, open_db, transaction
+from mocban.record import Record
 from mocban.seal import SealBroken, Seals, seal_key
 
-_KINDS = {kind.__name__: kind for kind in type_names}
+RECORD: Record[Event] = Record(type_names)
+"""How events stand in it."""
+_DO = "check the disk; then move the file away, start again, and settle open loans at the desk"
 
 
 class Journal:
@@ -74,7 +73,7 @@ class Journal:
             for no, kind, body, sealed in self._db.execute(
                 "SELECT no, kind, body, sealed FROM journal ORDER BY no"
             ).fetchall():
-                event = self._decode(no, kind, body)
+                event = RECORD.read(kind, body, f"{self._path}: row {no} of the journal", _DO)
                 visit, _ = step(visit, self._opened(event, broken) if sealed else event)
         except sqlite3.Error as error:
             raise self._refused(error) from error
@@ -120,7 +119,8 @@ class Journal:
         if sealed:
             event = sealing.turned(event, self._seals.seal, self._seals.seal)
         self._db.execute(
-            "INSERT INTO journal (kind, body, sealed) VALUES (?, ?, ?)", (*_encode(event), sealed)
+            "INSERT INTO journal (kind, body, sealed) VALUES (?, ?, ?)",
+            (*RECORD.write(event), sealed),
         )
 
     def _opened(self, event: Event, broken: set[str]) -> Event:
@@ -141,34 +141,8 @@ class Journal:
 
         return sealing.turned(event, card, say)
 
-    def _decode(self, no: int, kind: str, body: str) -> Event:
-        if kind not in _KINDS:
-            raise StorageError(
-                f"{self._path}: row {no} of the journal is of the unknown kind {kind[:40]!r}",
-                "install the release that wrote it again, let it finish, then upgrade",
-            )
-        try:
-            event: Event = _adapter(kind).validate_json(body)
-        except ValidationError as error:
-            where = ".".join(map(str, error.errors(include_input=False)[0]["loc"]))[:60]
-            raise StorageError(
-                f"{self._path}: row {no} of the journal ({kind}) cannot be read: {where or 'no JSON'}",
-                "check the disk; then move the file away, start again, and settle open loans at the desk",
-            ) from None  # the cause would quote the row, which may hold a card
-        return event
-
     def _refused(self, error: sqlite3.Error) -> StorageError:
         return StorageError(
             f"{self._path}: the journal cannot be used: {error}",
             "free space on the disk, or check it",
         )
-
-
-def _encode(event: Event) -> tuple[str, str]:
-    kind = type(event).__name__
-    return kind, _adapter(kind).dump_json(event, exclude_defaults=True).decode()
-
-
-@cache
-def _adapter(kind: str) -> TypeAdapter[Any]:
-    return TypeAdapter(_KINDS[kind])

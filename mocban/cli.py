@@ -7,8 +7,11 @@ line of stdout, and the exit code of its kind.
 from __future__ import annotations
 
 import asyncio
+import gc
+import getpass
 import json
 import os
+import re
 import sys
 import traceback
 from collections.abc import Awaitable, Callable
@@ -39,6 +42,9 @@ EXITS = (
     "Exit codes: 0 done, 1 no, 2 usage or configuration, 3 done with errors, 4 no answer from the"
     " other side, 70 a fault of mocban."
 )
+LOADING = 100_000
+"""How many new objects may come before garbage is looked for, while a command loads: nearly all of them stay."""
+_USUAL = gc.get_threshold()
 INTERRUPTED = 130
 """What typer makes of Ctrl-C."""
 
@@ -55,7 +61,10 @@ def run_service(
     main: Callable[[asyncio.Event], Awaitable[None]], level: str = "info", *, as_json: bool = False
 ) -> NoReturn:
     """Run one service process: logs to stderr, ends orderly on a signal or with its supervisor."""
-    # FastAPI looks for models of pydantic 1 at its first route. We have none, and to load it costs a tenth of a start.
+    # What is loaded stays: it is not looked through for garbage, neither while it is loaded nor ever after.
+    gc.freeze()
+    gc.set_threshold(*_USUAL)
+    # FastAPI looks for models of pydantic 1 at its first route. We have none, and to load it costs 30 ms.
     sys.modules.setdefault("pydantic.v1", None)  # type: ignore[arg-type]
     supervise.lifeline()
     log.setup(level)
@@ -92,6 +101,15 @@ def run_app(
     run_service(lambda stop: main(read, stop), as_json=as_json)
 
 
+def user() -> str:
+    """The shell's user as a name among ours: small letters, digits, . _ -; "" if nothing of it is left."""
+    try:
+        name = getpass.getuser().lower()
+    except (KeyError, OSError):  # a container's user may have no name
+        return ""
+    return re.sub(r"[^a-z0-9._-]", "", name)[:32].lstrip("._-")
+
+
 def emit(body: dict[str, Any]) -> None:
     """Print the one JSON object of ``--json``."""
     typer.echo(json.dumps(body, ensure_ascii=False))
@@ -99,6 +117,7 @@ def emit(body: dict[str, Any]) -> None:
 
 def main() -> None:
     """Entry point of the ``mocban`` command."""
+    gc.set_threshold(LOADING)
     argv = sys.argv[1:]
     as_json = "--json" in argv
     try:

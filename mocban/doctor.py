@@ -38,13 +38,6 @@ PACKAGES = ("mocban", "kiosk", "gateway", "ops", "backup")
 Probe = Callable[[Config[Any], Words], Iterable[Finding]]
 
 
-def language() -> str:
-    """The language of the shell: MOCBAN_LANG, LC_ALL, LC_MESSAGES, LANG; Vietnamese unless it is English."""
-    names = ("MOCBAN_LANG", "LC_ALL", "LC_MESSAGES", "LANG")
-    told = next((os.environ[name] for name in names if os.environ.get(name)), "")
-    return "en" if told.startswith("en") else "vi"
-
-
 def words(lang: str) -> Words:
     """The doctor's sentences in ``lang``."""
     return catalog("mocban", lang).gettext

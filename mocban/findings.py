@@ -7,6 +7,7 @@ import socket
 import sqlite3
 import ssl
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
@@ -88,6 +89,19 @@ def _is_ours(host: str, number: int) -> bool:
         finally:
             line.close()
     return False
+
+
+def database(say: Words, name: str, path: Path, table: str) -> Finding:
+    """The database in ``path`` opens and has ``table``; or there is none yet."""
+    if not path.exists():
+        return Finding(name, True, say("no database yet: it has never run here"))
+    try:
+        with closing(read_only(path)) as db:
+            db.execute(f"SELECT count(*) FROM {table}").fetchone()
+    except sqlite3.Error as error:
+        told = say("{path} cannot be read: {why}").format(path=path, why=error)
+        return Finding(name, False, told, say("run this as the service's user, or as root"))
+    return Finding(name, True, say("{path} opens").format(path=path))
 
 
 def read_only(path: Path) -> sqlite3.Connection:

@@ -25,12 +25,15 @@ BODY_MAX = 16 * 1024 * 1024
 """Longest answer taken, in bytes."""
 _LINE_MAX = 4096
 _START = "0"
+_ANEW = frozenset({410, 422})
+"""Answers to a cursor the gateway does not know: of another store, or none at all (a damaged file)."""
 
 
 class Follower:
     """One reader with a durable cursor in ``cursor_file``.
 
-    ``restarted``: the gateway did not know our cursor, so everything is read again from the beginning.
+    ``restarted``: the gateway did not know our cursor (or what stands in the file is none), so everything is read
+    again from the beginning.
     """
 
     def __init__(
@@ -59,7 +62,7 @@ class Follower:
         PeerUnreachable: no gateway, or it cannot read its store now. RemoteProtocolError: that is none.
         """
         status, body = self._get(f"/api/v1/facts?after={quote(self._done)}&limit={limit}")
-        if status == 410 and self._done != _START:
+        if status in _ANEW and self._done != _START:
             self.restarted, self._done = True, _START
             return self.page(limit)
         if status >= 500:

@@ -25,6 +25,8 @@ CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; img-src 'self'; connect-src 'self';"
     " base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
+HEAD_SECONDS = 10.0
+"""How long whoever connects may take to say what they want, and at most twice that."""
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -80,6 +82,25 @@ async def serve(
     Live streams must watch ``stop`` themselves: what still hangs is cut off. The socket is closed on return.
     """
     import uvicorn  # only services that serve pages pay for it
+    from uvicorn.protocols.http.h11_impl import H11Protocol
+
+    class Patient(H11Protocol):
+        """Hangs up on who connects and does not finish asking: uvicorn itself waits for ever."""
+
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            self._look()
+
+        def _look(self) -> None:
+            if not self.transport.is_closing():
+                self.loop.call_later(HEAD_SECONDS, self._tired, self.cycle)
+
+        def _tired(self, before: Any) -> None:
+            asking = self.cycle is None or self.cycle.response_complete
+            if self.cycle is before and asking and self.timeout_keep_alive_task is None:
+                self.transport.close()
+            else:
+                self._look()
 
     class Server(uvicorn.Server):
         @contextlib.contextmanager
@@ -88,7 +109,7 @@ async def serve(
 
     server = Server(
         uvicorn.Config(
-            app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1,
+            app, http=Patient, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1,
             server_header=False, h11_max_incomplete_event_size=64 * 1024, limit_concurrency=256,
             ssl_certfile=tls.cert if tls else None, ssl_keyfile=tls.key if tls else None,
         )

@@ -17,6 +17,7 @@ from mocban.follow import Follower
 from mocban.health import Health
 from mocban.web import LOOPBACK, SecurityHeaders
 from ops.api import alerts, errors, executions, guard, incidents, playbooks
+from ops.api.bounds import Bounded
 from ops.incidents.correlate import Rules
 from ops.incidents.errands import Errands
 from ops.incidents.intake import Intake
@@ -74,7 +75,7 @@ async def main(config: Config[OpsSettings], stop: asyncio.Event) -> None:
                 "intake": intake.run,
                 "engine": engine.run,
                 "http": lambda end: web.serve(
-                    SecurityHeaders(app, LOOPBACK | {settings.host}), sock, end
+                    SecurityHeaders(Bounded(app), LOOPBACK | {settings.host}), sock, end
                 ),
             },
             stop,

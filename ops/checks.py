@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from mocban.config import Config
-from mocban.findings import Finding, Words, port, reach, read_only
+from mocban.findings import Finding, Words, database, port, reach
 from ops.settings import OpsSettings
 
 
@@ -15,26 +14,9 @@ def ops(config: Config[OpsSettings], say: Words) -> Iterator[Finding]:
     """Port, database, the gateway, and whose playbooks execute."""
     page, _ = port(say, "ops.port", config.app.host, config.app.port)
     yield page
-    yield database(config, say)
+    yield database(say, "ops.database", config.database, "incident")
     yield gateway(config, say)
     yield keys(config, say)
-
-
-def database(config: Config[OpsSettings], say: Words) -> Finding:
-    """The database opens, if there is one yet."""
-    name, path = "ops.database", config.database
-    if not path.exists():
-        return Finding(name, True, say("no database yet: it has never run here"))
-    try:
-        db = read_only(path)
-        try:
-            db.execute("SELECT count(*) FROM incident").fetchone()
-        finally:
-            db.close()
-    except sqlite3.Error as error:
-        told = say("{path} cannot be read: {why}").format(path=path, why=error)
-        return Finding(name, False, told, say("run this as the service's user, or as root"))
-    return Finding(name, True, say("{path} opens").format(path=path))
 
 
 def gateway(config: Config[OpsSettings], say: Words) -> Finding:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import re
 import textwrap
 import unicodedata
 from collections.abc import Iterator
@@ -18,9 +16,9 @@ from mocban.asking import Told
 from mocban.cli import ConfigOption, JsonOption, emit, new_app
 from mocban.clock import parse_rfc3339
 from mocban.errors import ConfigError
-from mocban.i18n import LANGS, catalog
+from mocban.i18n import catalog, language
 from mocban.ids import check_device, new_id
-from ops.client import Client
+from ops.client import Client, person
 from ops.incidents import words
 from ops.incidents.model import KINDS, SEVERITIES
 from ops.incidents.words import N_, Say
@@ -28,7 +26,6 @@ from ops.incidents.words import N_, Say
 _TOLD = tuple(kind for kind in KINDS if kind != "alert")
 WIDTH = 80
 """Columns of a table: what fits any terminal."""
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,31}")
 
 app = new_app("Incidents: list, show, acknowledge, note, resolve.")
 Number = Annotated[int, typer.Argument(min=1, metavar="NO", help="Number of the incident.")]
@@ -145,37 +142,9 @@ def _check(device: str, kind: str) -> None:
         raise ConfigError(f"{device} names no device", str(error), code="usage") from None
 
 
-def language(lang: str) -> str:
-    """``lang``, or else the shell's language. ConfigError if we do not speak it."""
-    if lang and lang not in LANGS:
-        raise ConfigError(
-            f"there is no language {lang}", "write --lang vi or --lang en", code="usage"
-        )
-    from mocban.doctor import language as of_shell
-
-    return lang or of_shell()
-
-
 def speech(lang: str) -> Say:
     """Our words in ``lang``, or in the shell's language."""
     return catalog("ops", language(lang)).gettext
-
-
-def person(by: str) -> str:
-    """``person:NAME`` of ``by`` or of the shell's user. ConfigError if that is no name."""
-    name = by.removeprefix("person:").strip().lower()
-    if not name:
-        try:
-            user = getpass.getuser().lower()
-        except (KeyError, OSError):  # a container's user may have no name
-            user = ""
-        name = re.sub(r"[^a-z0-9._-]", "", user)[:32].lstrip("._-")
-    if not _NAME.fullmatch(name):
-        raise ConfigError(
-            "it is not known who you are" if not by else f"{by} is no name",
-            "write --by NAME: small letters, digits, . _ -", code="usage",
-        )  # fmt: skip
-    return f"person:{name}"
 
 
 def table(incidents: list[dict[str, Any]], say: Say) -> list[str]:
@@ -221,7 +190,8 @@ def sheet(incident: dict[str, Any], timeline: list[dict[str, Any]], lang: str) -
     ]
     told = [(say(name), value) for name, value in facts if value]
     wide = max(len(name) for name, _ in told)
-    lines = [*textwrap.wrap(f"{incident['no']}  {words.title(incident, say)}", WIDTH), ""]
+    title = f"{incident['no']}  {words.title(incident, say)}"
+    lines = [*textwrap.wrap(title, WIDTH, subsequent_indent="   "), ""]
     lines += [_cut(f"{name.ljust(wide)}  {value}") for name, value in told]
     lines.append("")
     for entry in timeline:

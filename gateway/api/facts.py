@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
@@ -15,12 +15,13 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel
 from starlette.responses import JSONResponse
 
-from gateway.beats import Beats
+from gateway.beats import Beats, Heard
 from gateway.meters import Meters
 from gateway.settings import GatewaySettings
 from gateway.store.port import (
     MEASURES,
     CursorGone,
+    DeviceRow,
     Measure,
     Readings,
     dead_by_reason,
@@ -74,7 +75,11 @@ class CountsOut(BaseModel):
 
 
 class DeviceOut(BaseModel):
-    """One app on one device; ``online`` is null when it never said. ``seen``: when it was last heard of."""
+    """One app on one device; ``online`` is null when it never said. ``seen``: when it was last heard of.
+
+    ``waiting``: facts in its outbox that are not confirmed; ``oldest``: since when the oldest of them waits, brought
+    to the gateway's clock; ``mode``. All three are of its last heartbeat, and null if none is still to be believed.
+    """
 
     device: str
     app: str
@@ -86,6 +91,9 @@ class DeviceOut(BaseModel):
     last_ts: str
     last_rx: str
     seen: str
+    waiting: int | None = None
+    oldest: str | None = None
+    mode: str | None = None
 
 
 class DeadOut(BaseModel):
@@ -156,11 +164,9 @@ def routes(
     def devices() -> list[DeviceOut]:
         """Every app of every device that ever spoke."""
         rows = readings.devices()
-        seen = beats.seen(rows)
+        seen, fresh = beats.seen(rows), beats.fresh()
         return [
-            DeviceOut(
-                **asdict(row), seen=rfc3339(at) if (at := seen.get((row.device, row.app))) else ""
-            )
+            _device(row, seen.get((row.device, row.app)), fresh.get((row.device, row.app)))
             for row in rows
         ]
 
@@ -188,3 +194,13 @@ def routes(
         return JSONResponse(health.as_json(), 200 if health.ok else 503)
 
     return router
+
+
+def _device(row: DeviceRow, seen: datetime | None, heard: Heard | None) -> DeviceOut:
+    out = DeviceOut(**asdict(row), seen=rfc3339(seen) if seen else "")
+    if heard is not None:
+        beat = heard.beat
+        out.waiting, out.mode = beat.waiting, beat.mode or None
+        if beat.oldest is not None:
+            out.oldest = rfc3339(heard.rx - (beat.clock - beat.oldest))
+    return out

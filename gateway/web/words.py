@@ -78,8 +78,12 @@ ACTS = {
     "order-refused": N_("The device refused an order"),
     "mode-undone": N_("A mode for a time ended by itself"),
     "visit-abandoned": N_("A visit was abandoned"),
+    "execution-failed": N_("A playbook did not succeed: {object}"),
+    "step-denied": N_("A step of a playbook was not approved: {object}"),
+    "undo-given-up": N_("A step of a playbook could not be undone: {object}"),
+    "backup-run": N_("Backup {object}"),
 }
-"""Acts an audit fact may tell of; any other is named by its name."""
+"""Acts an audit fact may tell of that is shown; any other is named by its name. See ``routine``."""
 
 DEAD = {
     "bad-envelope": N_("Not a fact of ours: unreadable, or made by other software."),

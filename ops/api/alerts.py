@@ -40,6 +40,8 @@ def _sound(text: str) -> str:
 
 
 Text = Annotated[str, Field(max_length=10_000), AfterValidator(_sound)]
+Note = Annotated[str, AfterValidator(lambda text: _sound(text[:10_000]))]
+"""Cut, not refused: nobody's words are long enough to lose an alert for."""
 
 
 class Alert(BaseModel):
@@ -48,7 +50,7 @@ class Alert(BaseModel):
     model_config = ConfigDict(extra="ignore", strict=True)
     status: Annotated[str, Field(pattern=r"^(firing|resolved)$")]
     labels: Annotated[dict[Text, Text], Field(max_length=100)]
-    annotations: Annotated[dict[Text, Text], Field(max_length=100)] = {}
+    annotations: Annotated[dict[Text, Note], Field(max_length=100)] = {}
     startsAt: Text  # noqa: N815  their names
     endsAt: Text = ""  # noqa: N815
     fingerprint: Text = ""

@@ -50,6 +50,11 @@ class Action:
         return _SHOWN.get(self.key, self.key)
 
     @property
+    def about(self) -> bool:
+        """It is about the chosen thing."""
+        return any(name in self.cli for name in ("{open}", "{no}", "{execution}"))
+
+    @property
     def keys(self) -> tuple[str, ...]:
         """Every key it has."""
         return (self.key, *self.more)

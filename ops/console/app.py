@@ -154,6 +154,9 @@ class Console(App[None]):
         action = BY_ID[name]
         if name not in {"back", "again"}:
             self.told, self.command = "", self.line(name)
+        if action.about and not self.page.settled():
+            self.tell(self.eye.say("slipped"))
+            return
         try:
             await action.run(self)
         except Exception as error:  # noqa: BLE001  the console stays; the command of the shell is there too

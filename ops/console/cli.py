@@ -13,7 +13,7 @@ from mocban.asking import Service
 from mocban.cli import ConfigOption, JsonOption, emit
 from mocban.clock import SystemClock
 from mocban.errors import ConfigError, Exit
-from mocban.i18n import LANGS
+from mocban.i18n import language
 from ops.client import Client
 
 PAGES = ("overview", "devices", "incidents", "runbooks")
@@ -41,7 +41,7 @@ def console(
     as_json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Look at incidents, devices and playbooks, and act on them, by keys."""
-    lang = _language(lang)
+    lang = language(lang)
     if help_actions:
         _help(lang, as_json=as_json)
         return
@@ -105,16 +105,6 @@ def _once(ops: Service, gateway: Service, page: str, lang: str, who: str, *, as_
     if errors:
         code = Exit.UNREACHABLE if needed.trouble == "peer-unreachable" else Exit.PARTLY
         raise typer.Exit(Exit.USAGE if needed.trouble in {"no-token", "config"} else code)
-
-
-def _language(lang: str) -> str:
-    if lang and lang not in LANGS:
-        raise ConfigError(
-            f"there is no language {lang}", "write --lang vi or --lang en", code="usage"
-        )
-    from mocban.doctor import language
-
-    return lang or language()
 
 
 def _name(name: str) -> str:

@@ -22,6 +22,8 @@ from ops.console.words import Say
 
 TEXT_MAX = 2000
 """Longest text typed, in characters."""
+UNSEEN = 0.5
+"""Seconds in which nobody can have read what is to be agreed to."""
 
 
 def rich(lines: Lines) -> Text:
@@ -156,7 +158,10 @@ class Form(ModalScreen[dict[str, str] | None]):
 
 
 class Read(ModalScreen[bool]):
-    """A text to read; with ``yes``, enter agrees to it and nothing else does."""
+    """A text to read; with ``yes``, enter agrees to it and nothing else does.
+
+    ``ready``: it has stood there for a moment, so that an enter typed before it came agrees to nothing.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         ("escape", "leave", "leave"), ("q", "leave", "leave"), ("enter", "agree", "agree"),
@@ -165,6 +170,7 @@ class Read(ModalScreen[bool]):
     def __init__(self, heading: str, lines: Lines, keys: str, *, yes: bool = False) -> None:
         super().__init__()
         self._heading, self._lines, self._keys, self._yes = heading, lines, keys, yes
+        self.ready = False
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="box tall"):
@@ -175,9 +181,14 @@ class Read(ModalScreen[bool]):
 
     def on_mount(self) -> None:
         self.query_one("#paper").focus()
+        self.set_timer(UNSEEN, self._stands)
+
+    def _stands(self) -> None:
+        self.ready = True
 
     def action_agree(self) -> None:
-        self.dismiss(self._yes)
+        if self.ready or not self._yes:
+            self.dismiss(self._yes)
 
     def action_leave(self) -> None:
         self.dismiss(False)

@@ -53,9 +53,13 @@ async def palette(desk: Console) -> None:
         for one in ACTIONS
         if one.id != "palette"
     ]  # fmt: skip
+    page, thing = desk.page, desk.page.chosen
     chosen = await desk.push_screen_wait(Pick(desk.eye.say("palette"), choices, desk.eye.say))
     if chosen:
         action = BY_ID[chosen]
+        if action.about and desk.page.chosen != thing and desk.page is page:
+            desk.tell(desk.eye.say("slipped"))
+            return
         if desk.page.CALLED not in action.pages:
             desk.go(min(action.pages))
         desk.do(chosen)

@@ -9,13 +9,13 @@ from typing import Any
 
 from mocban.asking import Service
 from mocban.clock import Clock
-from ops.console import view
+from ops.console import fleet, view
 from ops.console.feed import Feed, Picture
 from ops.console.view import Eye, Row
 
 _COLUMNS = {
     "overview": ("mark", "what", "state", "since"),
-    "devices": ("state", "device", "app", "seen", "version", "last"),
+    "devices": fleet.COLUMNS,
     "incidents": ("no", "mark", "what", "state", "since"),
     "runbooks": ("state", "playbook", "by", "incident", "since"),
 }
@@ -39,7 +39,9 @@ def text(page: str, picture: Picture, eye: Eye) -> list[str]:
         say = eye.say
         lines = [
             f"{say('open-incidents')}: {view.severities(picture, eye)}", f"{say('waits')}: {view.waits(picture, eye)}",
-            f"{say('devices')}: {view.fleet(picture, eye)}", f"{say('today')}: {view.today(picture.counts, eye)}",
+            f"{say('devices')}: {fleet.presence(picture, eye)}",
+            f"{say('col-waiting')}: {fleet.outboxes(picture, eye)}",
+            f"{say('today')}: {view.today(picture.counts, eye)}",
             say("todo" if rows else "todo-none"),
         ]  # fmt: skip
     if rows:
@@ -60,7 +62,7 @@ def body(picture: Picture) -> dict[str, Any]:
 def _rows(page: str, picture: Picture, eye: Eye) -> list[Row]:
     match page:
         case "devices":
-            return view.devices(picture, eye)
+            return fleet.rows(picture, eye)
         case "incidents":
             return view.incidents(picture, eye)
         case "runbooks":

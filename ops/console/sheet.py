@@ -13,6 +13,7 @@ from ops.console.feed import Body
 from ops.console.view import Eye
 from ops.incidents import words as incident_words
 from ops.runbooks import saying
+from ops.runbooks.signing import calls
 
 Lines = list[tuple[str, str]]
 """Text and its colour."""
@@ -195,6 +196,7 @@ def papers(detail: Body, step: Body, ask: Body, eye: Eye, key: str) -> Lines:
     lines += [(text, "bold") for text in _done_by(step, ask, eye)]
     lines.append((f"{say('until')}: {saying.moment(ask.get('expires', ''))}", ""))
     lines.append((f"{say('begun-by')}: {view.by(detail['execution'].get('by'), eye)}", ""))
+    lines += [(part, "") for part in calls(ask)]
     lines += [("", ""), (say("sign-texts", n=len(documents), key=key, me=eye.me), "bold")]
     for number, one in enumerate(documents, 1):
         lines += [

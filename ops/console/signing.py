@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from mocban import commands, identity, sshkeygen
-from mocban.errors import ConfigError
+from mocban import identity, sshkeygen
+from mocban.errors import ConfigError, RemoteProtocolError
 from ops.console.feed import Body
-from ops.runbooks.asks import NAMESPACE
+from ops.runbooks.signing import check
 
 
 class Interrupted(Exception):
@@ -35,19 +35,12 @@ def sign(documents: Sequence[Body], key: Path) -> list[str]:
 
 
 def right(detail: Body, ask: Body) -> bool:
-    """Whether ``ask`` wants signed what it says: this step of this execution, then orders, and nothing else."""
+    """Whether ``ask`` wants signed what it says: this step, its commands as shown, and nothing else."""
     try:
-        execution, (first, *orders) = detail["execution"], ask["documents"]
-        body = first["body"]
-        return bool(
-            first["namespace"] == NAMESPACE
-            and (body["v"], body["execution"], body["step"]) == (1, execution["id"], ask["step"])
-            and body["playbook"] == execution["playbook"]["sha256"]
-            and body["by"] == execution["by"]
-            and all(one["namespace"] == commands.NAMESPACE for one in orders)
-        )
-    except (KeyError, TypeError, ValueError):
+        check(detail, ask)
+    except (RemoteProtocolError, KeyError, TypeError, ValueError):
         return False
+    return True
 
 
 def usual() -> str:

@@ -10,7 +10,6 @@ from typing import Any
 from mocban.clock import parse_rfc3339
 from mocban.i18n import catalog
 from ops.console.feed import Body, Picture
-from ops.console.search import holds
 from ops.console.words import Say, ago, speech
 from ops.incidents import words as incident_words
 from ops.runbooks import saying
@@ -277,22 +276,6 @@ def waits(picture: Picture, eye: Eye) -> str:
     )
 
 
-def fleet(picture: Picture, eye: Eye) -> str:
-    """How many devices are there, and how long the most silent one was not heard of."""
-    say = eye.say
-    online = [one.get("online") for one in picture.devices]
-    parts = [
-        say("devices-online", n=online.count(True)),
-        say("devices-gone", n=online.count(False)),
-    ]
-    if online.count(None):
-        parts.append(say("devices-unknown", n=online.count(None)))
-    heard = [at for one in picture.devices if one.get("online") and (at := when(one.get("seen")))]
-    if heard:
-        parts.append(say("heard", ago=ago((eye.now - min(heard)).total_seconds(), say)))
-    return " · ".join(parts)
-
-
 def today(counts: Body | None, eye: Eye) -> str:
     """The counters of today."""
     if not counts:
@@ -321,47 +304,3 @@ def spark(values: Iterable[int]) -> str:
     numbers = list(values)
     most = max(numbers, default=0)
     return "".join(_BARS[-(-value * 8 // most) - 1] if value > 0 else "·" for value in numbers)
-
-
-# Devices
-
-
-def devices(picture: Picture, eye: Eye, wanted: str = "") -> list[Row]:
-    """Devices that hold ``wanted``, gone ones first: state, device, app, heard, version, last fact."""
-    rows = [(_presence(one), one) for one in picture.devices]
-    rows.sort(key=lambda pair: (_ORDER.index(pair[0]), str(pair[1]["device"]), str(pair[1]["app"])))
-    found = []
-    for name, one in rows:
-        word = marked(name, eye.say(name))
-        cells = (
-            word, str(one["device"]), str(one["app"]), eye.since(one.get("seen") or one.get("last_rx")),
-            str(one.get("version") or ""), str(one.get("last_kind") or ""),
-        )  # fmt: skip
-        if holds(wanted, " ".join((word, *cells[1:3], *cells[4:]))):
-            found.append(Row(f"{one['device']}/{one['app']}", cells, COLOURS.get(name, "")))
-    return found
-
-
-_ORDER = ("gone", "unknown", "online")
-
-
-def _presence(device: Body) -> str:
-    return {True: "online", False: "gone"}.get(device.get("online"), "unknown")  # type: ignore[arg-type]
-
-
-def device(body: Body, picture: Picture, eye: Eye) -> list[tuple[str, str]]:
-    """All that is known of one app of a device, and the open incidents about it."""
-    say, name = eye.say, _presence(body)
-    last = (str(body.get("last_kind") or ""), saying.moment(str(body.get("last_ts") or "")))
-    facts = {
-        "seen": saying.moment(str(body.get("seen") or "")), "since": saying.moment(str(body.get("since") or "")),
-        "version": str(body.get("version") or ""), "facts": str(body.get("facts", "")),
-        "last": " ".join(filter(None, last)),
-    }  # fmt: skip
-    lines = [(marked(name, say(name)), COLOURS.get(name, ""))]
-    lines += [(f"{say(f'col-{key}')}: {told}", "") for key, told in facts.items() if told]
-    about = [one for one in worst_first(picture.incidents) if one.get("device") == body["device"]]
-    if about:
-        lines += [("", ""), (say("incidents"), "bold")]
-        lines += [(f"{one['no']}  {severity(one, eye)}  {title(one, eye)}", "") for one in about]
-    return lines

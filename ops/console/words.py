@@ -69,6 +69,10 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "devices-gone": ("mất kết nối {n}", "gone {n}"),
     "devices-unknown": ("chưa rõ {n}", "unknown {n}"),
     "heard": ("lâu nhất {ago}", "longest silent {ago}"),
+    "waiting-facts": ("{n} tin trên {devices} thiết bị", "{n} facts on {devices} devices"),
+    "waiting-oldest": ("cũ nhất {ago} ({device})", "oldest {ago} ({device})"),
+    "waiting-none": ("không có tin nào", "nothing"),
+    "oldest": ("cũ nhất {ago}", "oldest {ago}"),
     "today": ("Hôm nay", "Today"),
     "loans": ("Mượn", "Loans"),
     "returns": ("Trả", "Returns"),
@@ -95,6 +99,8 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "col-device": ("Thiết bị", "Device"),
     "col-app": ("Phần", "App"),
     "col-seen": ("Nghe thấy", "Heard"),
+    "col-waiting": ("Chờ gửi", "Unsent"),
+    "col-mode": ("Chế độ", "Mode"),
     "col-version": ("Bản", "Version"),
     "col-facts": ("Tin", "Facts"),
     "col-last": ("Tin cuối", "Last fact"),
@@ -216,6 +222,13 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "no-answer": (
         "không ai trả lời; chưa chắc đã làm hay chưa, hãy xem lại rồi thử lại",
         "nobody answers; it may or may not have been done: look, then try again",
+    ),
+    "slipped": (
+        "Danh sách vừa đổi dưới con trỏ: hãy xem lại dòng đang chọn rồi bấm lại.",
+        "The list has just changed under the cursor: look at the chosen line, then press again.",
+    ),
+    "left-list": (
+        "Mục đang xem không còn trong danh sách.", "What stood here is not in the list any more.",
     ),
     "command": ("Lệnh tương đương", "The same by command"),
     "small": ("Cần ít nhất 80 cột và 24 dòng.", "This needs 80 columns and 24 lines."),

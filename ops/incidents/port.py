@@ -15,6 +15,10 @@ class Chronicle(Protocol):
         """One more entry. ``ref`` names the happening: told twice, it stands there once. No such incident: nothing."""
         ...
 
+    def knows(self, incident: int) -> bool:
+        """There is such an incident."""
+        ...
+
     def attach(self, incident: int, execution: str) -> None:
         """``execution`` works on ``incident``."""
         ...

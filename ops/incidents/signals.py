@@ -92,7 +92,7 @@ def of_alert(
     name = labels.get("alertname", "")
     print_ = fingerprint or _print(labels)
     device = _device(labels.get("device", ""))
-    app = labels.get("app", "")[:16]
+    app = _said({"app": labels.get("app", "")[:16]}).get("app", "")
     kind = ALERTS.get(name, "alert")
     if not device:  # ours always name one; without it nothing can be joined
         kind = "alert"

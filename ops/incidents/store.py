@@ -152,6 +152,12 @@ class Store:
                 entry = Entry(0, self._clock.now(), actor, what, args=args)
                 rows.add(self._db, incident, entry, f"other:{ref}" if ref else "")
 
+    def knows(self, incident: int) -> bool:
+        """``Chronicle.knows``."""
+        with self._reading() as db:
+            sql = "SELECT 1 FROM incident WHERE no = ?"
+            return db.execute(sql, (incident,)).fetchone() is not None
+
     def attach(self, incident: int, execution: str) -> None:
         """``Chronicle.attach``."""
         with self._writing():

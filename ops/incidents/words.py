@@ -81,7 +81,7 @@ def title(incident: Mapping[str, Any], say: Say) -> str:
     values = _Known(incident.get("args") or {})
     values.update(device=incident["device"] or say(N_("somewhere")), app=incident["app"] or "kiosk")
     text = say(TITLES[kind]).format_map(values) if kind in TITLES else kind
-    text = text.strip().rstrip(":")
+    text = plain(text).strip().rstrip(":")
     if kind in {"gate-alarm", "gate-storm"} and incident["signals"] > 1:
         text += f" ({incident['signals']})"
     elif kind == "reported" and incident["device"]:
@@ -107,7 +107,12 @@ def line(entry: Mapping[str, Any], say: Say, more: Mapping[str, str] | None = No
         said = " ".join([what, *(f"{name}={value}" for name, value in sorted(args.items()))])
     if what == "opened" and args.get("say"):
         said += f": {args['say']}"
-    return f"{said}: {entry['text']}" if entry.get("text") else said
+    return plain(f"{said}: {entry['text']}" if entry.get("text") else said)
+
+
+def plain(text: str) -> str:
+    """``text`` in one line, without what would command a terminal or turn the reading about."""
+    return "".join(c if c.isprintable() else " " for c in text)
 
 
 def who(actor: str, say: Say) -> str:

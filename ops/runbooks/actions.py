@@ -20,9 +20,11 @@ from mocban import log
 from mocban.asking import Service, Told
 from mocban.clock import Clock
 from mocban.errors import ConfigError, MocbanError, PeerUnreachable
+from ops.runbooks import wire as wires
 from ops.runbooks.happenings import Answered, Http, Order
 from ops.runbooks.plan import HANDED_ON
 from ops.runbooks.state import Call
+from ops.runbooks.wire import Wire, opener
 
 T = TypeVar("T")
 
@@ -38,6 +40,10 @@ VALUE_MAX = 4_000
 """Longest result passed on, in characters."""
 RESULTS_MAX = 40
 """Most results passed on."""
+RESULTS_BYTES = 128 * 1024
+"""Most bytes of results passed on: the journal takes them all in one event."""
+LIFE_MAX = timedelta(hours=24)
+"""Longest life of an order; a clock that says more stands wrong."""
 ENDED = frozenset({"done", "refused", "failed", "expired"})
 _FOR_GOOD = range(400, 500)
 _log = log.get("ops.runbooks")
@@ -52,7 +58,7 @@ class Actions:
         self._gateway = gateway
         self._clock = clock
         self._pool = pool
-        self._opener = _opener(ca_file)
+        self._opener = opener(ca_file)
 
     async def order(self, execution: str, effect: Order, stop: asyncio.Event) -> Answered | None:
         """Ask the gateway for the order, which asked again is the same order, and follow it to its end.
@@ -65,11 +71,15 @@ class Actions:
             "request": request.body(), "approvals": [one.model_dump() for one in effect.approvals],
         }  # fmt: skip
 
+        # By both clocks: one that is set back must not make us wait for it.
+        left = min(max(request.expires - self._clock.now(), timedelta()), LIFE_MAX) + GRACE
+        end = self._clock.mono() + left.total_seconds()
+
         def answered(outcome: Any, reason: str = "", **more: Any) -> Answered:
             return Answered(self._clock.now(), effect.key, ident, outcome, reason[:200], **more)
 
         while not stop.is_set():
-            late = self._clock.now() > request.expires + GRACE
+            late = self._clock.now() > request.expires + GRACE or self._clock.mono() > end
             try:
                 if not asked and not late:
                     found = await self._blocking(
@@ -82,13 +92,17 @@ class Actions:
                             f"/api/v1/commands/{quote(ident)}", authorized=True
                         )
                     )
+                if found["id"] != ident:
+                    raise ValueError("the answer to another order")
                 if silent:
                     _log.info("order.gateway-back", execution=execution, order=ident)
                     silent = False
                 if found["state"] in ENDED:
                     return answered(
                         "done" if found["state"] == "done" else "failed",
-                        "" if found["state"] == "done" else str(found["reason"] or found["state"]),
+                        ""
+                        if found["state"] == "done"
+                        else _whole(str(found["reason"] or found["state"])),
                         # The device may have taken it and could not say so.
                         maybe=found["state"] == "expired" and bool(found["sent"]),
                         results=of_order(found),
@@ -107,9 +121,8 @@ class Actions:
                     and no.status not in {401, 404, 408, 429}
                     and no.code != "too-many"
                 ):
-                    return answered(
-                        "failed", no.code, results={"outcome": "refused", "reason": no.code}
-                    )
+                    code = _whole(str(no.code))
+                    return answered("failed", code, results={"outcome": "refused", "reason": code})
                 else:
                     silent = self._away(execution, ident, no, silent)
             except (PeerUnreachable, ConfigError) as error:
@@ -124,29 +137,36 @@ class Actions:
 
     async def http(self, effect: Http) -> Answered:
         """One call. Whatever is not clearly done or clearly not sent is unknown."""
+        wire = Wire()
         try:
             outcome, reason, maybe, results = await asyncio.wait_for(
-                self._blocking(lambda: self._call(effect.call, effect.job)), CALL_SECONDS * 1.5
+                self._blocking(lambda: self._call(effect.call, effect.job, wire)),
+                CALL_SECONDS * 1.5,
             )
-        except TimeoutError:  # it comes in drops; the thread ends by itself
+        except TimeoutError:  # it comes in drops
+            wire.cut()
             outcome, reason, maybe, results = "unknown", "no-answer", True, {}
         return Answered(
             self._clock.now(), effect.key, effect.job, outcome, reason, maybe, effect.tries, results
         )  # fmt: skip
 
-    def _call(self, call: Call, ident: str) -> tuple[Any, str, bool, Mapping[str, str]]:
+    def _call(self, call: Call, ident: str, wire: Wire) -> tuple[Any, str, bool, Mapping[str, str]]:
         if not call.url.startswith(("http://", "https://")):
             return "failed", "bad-request", False, {"outcome": "failed", "reason": "bad-request"}
-        request = urllib.request.Request(
-            call.url, data=call.content.encode() or None, method=call.method,
+        request = wires.Call(
+            call.url, wire, data=call.content.encode() or None, method=call.method,
             headers={"User-Agent": "mocban-ops", **dict(call.headers), "Idempotency-Key": ident},
         )  # fmt: skip
         try:
-            with self._opener.open(request, timeout=CALL_SECONDS) as answer:
+            with wire, self._opener.open(request, timeout=CALL_SECONDS) as answer:
                 status, data = answer.status, _read(answer, self._clock)
         except urllib.error.HTTPError as error:
             with error:
-                status, data = error.code, error.read(BODY_MAX)
+                status, data = error.code, b""
+                try:
+                    data = _read(error, self._clock)
+                except (OSError, http.client.HTTPException, ValueError):
+                    pass  # its status is known
         except (OSError, http.client.HTTPException, ValueError) as error:
             reason = getattr(error, "reason", error)
             if isinstance(reason, ConnectionRefusedError | socket.gaierror):
@@ -187,7 +207,7 @@ def of_order(found: Mapping[str, Any]) -> dict[str, str]:
     """What an order's answer says, by name; a self-test names in ``lost`` the parts that fail."""
     result = found.get("result")
     said = _texts(result if isinstance(result, dict) else {})
-    return {**said, "outcome": str(found["state"]), "reason": str(found.get("reason", ""))}
+    return {**said, "outcome": str(found["state"]), "reason": _whole(str(found.get("reason", "")))}
 
 
 def _of_body(data: bytes) -> dict[str, str]:
@@ -201,13 +221,24 @@ def _of_body(data: bytes) -> dict[str, str]:
 
 def _texts(body: Mapping[str, Any]) -> dict[str, str]:
     """What a JSON object says with one word each."""
-    found = {}
+    found, left = dict[str, str](), RESULTS_BYTES
     for name, value in list(body.items())[:RESULTS_MAX]:
         if isinstance(value, bool):
-            found[str(name)[:60]] = "true" if value else "false"
+            text = "true" if value else "false"
         elif isinstance(value, str | int | float):
-            found[str(name)[:60]] = str(value)[:VALUE_MAX]
+            text = _whole(str(value)[:VALUE_MAX])
+        else:
+            continue
+        left -= len(text.encode())
+        if left < 0:
+            break
+        found[_whole(str(name)[:60])] = text
     return found
+
+
+def _whole(text: str) -> str:
+    """``text`` without half characters, which nobody can write down."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _read(answer: Any, clock: Clock) -> bytes:
@@ -219,30 +250,3 @@ def _read(answer: Any, clock: Clock) -> bytes:
             break
         data += more
     return data
-
-
-class _Straight(urllib.request.HTTPRedirectHandler):
-    """An answer that names another address is an answer: nothing is followed."""
-
-    def redirect_request(self, *_: Any) -> None:
-        return None
-
-
-def _opener(ca_file: Path | None) -> urllib.request.OpenerDirector:
-    """Knows http and https, verifies, and follows nothing: neither another address nor a proxy of the environment."""
-    opener = urllib.request.OpenerDirector()
-    context = ssl.create_default_context()
-    if ca_file is not None:
-        try:
-            context.load_verify_locations(ca_file)
-        except OSError as error:
-            raise ConfigError(
-                f"{ca_file} cannot be used", "set ca_file to certificates (PEM)"
-            ) from error
-    for handler in (
-        urllib.request.ProxyHandler({}), urllib.request.HTTPHandler(),
-        urllib.request.HTTPSHandler(context=context), _Straight(),
-        urllib.request.HTTPDefaultErrorHandler(), urllib.request.HTTPErrorProcessor(),
-    ):  # fmt: skip
-        opener.add_handler(handler)
-    return opener

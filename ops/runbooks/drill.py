@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -72,11 +73,30 @@ def _after(found: Play, step: Step) -> str:
     return step.completion or step.success
 
 
+def shown(playbook: Playbook, path: tuple[str, ...]) -> list[dict[str, Any]]:
+    """The steps of ``path`` as a play of ``playbook`` came to them, with what the drill answers each."""
+    tries: Counter[str] = Counter()
+    rows = []
+    for key in path:
+        step = playbook.steps[key]
+        answer = _answer(playbook, key, tries[key])
+        tries[key] += 1
+        rows.append({
+            "id": key, "name": step.name, "words": {lang: dict(told) for lang, told in step.words.items()},
+            "type": step.type, "outcome": text(answer.get("outcome")) or "done", "reason": text(answer.get("reason")),
+        })  # fmt: skip
+    return rows
+
+
+def _answer(playbook: Playbook, key: str, number: int) -> Mapping[str, Any]:
+    answers = items(mapping(playbook.drill.get("answers")).get(key))
+    return mapping(answers[number]) if number < len(answers) else {}
+
+
 def _answered(found: Play, step: Step) -> bool:
-    answers = items(mapping(found.playbook.drill.get("answers")).get(step.id))
     number = found.tries.get(step.id, 0)
     found.tries[step.id] = number + 1
-    answer: Mapping[str, Any] = mapping(answers[number]) if number < len(answers) else {}
+    answer = _answer(found.playbook, step.id, number)
     outcome = text(answer.get("outcome")) or "done"
     results = {**mapping(answer.get("result")), "outcome": outcome, "reason": text(answer.get("reason"))}  # fmt: skip
     for name in step.out_args:

@@ -66,12 +66,16 @@ class Engine:
         self._library = library
         self._over: dict[str, dict[str, Any]] = {}
         self._pool = ThreadPoolExecutor(16, thread_name_prefix="runbooks")
+        # Of its own: what happens is written down however many services hang.
+        self._scribes = ThreadPoolExecutor(4, thread_name_prefix="journal")
+        self._chronicle = chronicle
         self._journal = Journal(config.database)
         try:
             actions = Actions(gateway, clock, self._pool, config.ca_file)
-            self._keeping = Keeping(self._journal, actions, clock, chronicle, teller, self._pool)
+            self._keeping = Keeping(self._journal, actions, clock, chronicle, teller, self._scribes)
         except BaseException:
             self._pool.shutdown(wait=False)
+            self._scribes.shutdown(wait=False)
             self._journal.close()
             raise
 
@@ -88,6 +92,13 @@ class Engine:
             if self._journal.row(ident) is not None:
                 return self._same(ident, digest)
             found = starting.runnable(self._library.find(playbook), self._clock.now())
+            if incident is not None and not self._chronicle.knows(incident):
+                raise Refusal(
+                    404,
+                    "incident-unknown",
+                    f"there is no incident {incident}",
+                    "see mocban ops incidents list",
+                )
             given = starting.opening(found, by, variables)
             if (
                 sum(1 for one in self._keeping.live.values() if one.run.stage != "over")
@@ -216,6 +227,7 @@ class Engine:
     def close(self) -> None:
         """Give the file back."""
         self._pool.shutdown(wait=False, cancel_futures=True)
+        self._scribes.shutdown(wait=False, cancel_futures=True)
         with self._keeping.lock:
             self._journal.close()
 

@@ -15,6 +15,8 @@ from ops.runbooks.shape import decoded, items, mapping, moment, text
 
 FAULTS_MAX = 20
 """Most faults of form told at once."""
+TIME_MAX = 366 * 86_400_000
+"""Longest delay or timeout, in milliseconds: beyond, there is no date to wait for."""
 _PLAYBOOK_ID = re.compile(
     r"playbook--[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[1-5][0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}"
 )
@@ -63,6 +65,10 @@ def _faults(body: Mapping[str, Any]) -> Iterator[Fault]:
         place = f"workflow/{key}"
         if text(mapping(step).get("type")) != key.partition("--")[0]:
             yield Fault(f"{place}/type", "it is not the type its id names")
+        for name in ("delay", "timeout"):
+            span = mapping(step).get(name)
+            if type(span) is int and span > TIME_MAX:
+                yield Fault(f"{place}/{name}", "it is longer than a year")
         for number, command in enumerate(items(mapping(step).get("commands"))):
             yield from _command_faults(command, f"{place}/commands/{number}")
         yield from _extension_faults(StepExtension, mapping(step).get("step_extensions"), place)

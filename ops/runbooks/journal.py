@@ -15,6 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from mocban.errors import StorageError
 from mocban.migrate import after_full, open_db, transaction
+from mocban.record import Record
 from ops.runbooks.happenings import KINDS, Begun, Event
 from ops.runbooks.model import Playbook
 from ops.runbooks.plan import begin, step
@@ -24,6 +25,9 @@ BODY_MAX = 512 * 1024
 """Longest event, in bytes."""
 KEPT = 2_000
 """Most executions kept; the oldest that are over go first."""
+RECORD: Record[Event] = Record(KINDS.values())
+"""How events stand in it."""
+_DO = "check the disk, or restore it from a backup"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,15 +112,20 @@ class Journal:
     def events(self, execution: str) -> list[Event]:
         """All that happened to it, in order. StorageError for a row that cannot be read: nothing is guessed."""
         sql = "SELECT no, kind, body FROM happening WHERE execution = ? ORDER BY no"
-        return [self._decode(*row) for row in self._ask(sql, execution)]
+        return [
+            RECORD.read(kind, body, f"{self._path}: event {no} of an execution", _DO)
+            for no, kind, body in self._ask(sql, execution)
+        ]
 
     def playbook(self, execution: str) -> Playbook:
         """The copy of the playbook it goes by."""
         rows = self._ask("SELECT playbook FROM execution WHERE id = ?", execution)
         try:
-            playbook: Playbook = _PLAYBOOK.validate_json(rows[0][0])
+            playbook = _playbooks().validate_json(rows[0][0])
         except (ValidationError, IndexError):
-            raise self._unreadable(f"the playbook of {execution}") from None
+            raise StorageError(
+                f"{self._path}: the playbook of {execution} cannot be read", _DO
+            ) from None
         return playbook
 
     def replay(self, execution: str) -> Run:
@@ -129,23 +138,10 @@ class Journal:
             self._db.close()
 
     def _insert(self, execution: str, no: int, event: Event) -> None:
-        kind = type(event).__name__
-        body = _adapter(kind).dump_json(event, exclude_defaults=True)
-        if len(body) > BODY_MAX:
+        kind, body = RECORD.write(event)
+        if len(body.encode()) > BODY_MAX:
             raise ValueError(f"an event of {len(body)} bytes")  # what comes in is bounded before
-        self._db.execute("INSERT INTO happening VALUES (?, ?, ?, ?)", (execution, no, kind, body.decode()))  # fmt: skip
-
-    def _decode(self, no: int, kind: str, body: str) -> Event:
-        if kind not in KINDS:
-            raise StorageError(
-                f"{self._path}: an execution holds the unknown event {kind[:40]!r}",
-                "install the release that wrote it again, let it finish, then upgrade",
-            )
-        try:
-            event: Event = _adapter(kind).validate_json(body)
-        except ValidationError:
-            raise self._unreadable(f"event {no} ({kind})") from None
-        return event
+        self._db.execute("INSERT INTO happening VALUES (?, ?, ?, ?)", (execution, no, kind, body))  # fmt: skip
 
     def _ask(self, sql: str, *values: object) -> list[Any]:
         try:
@@ -170,11 +166,6 @@ class Journal:
             "free space on the disk, or check it",
         )
 
-    def _unreadable(self, what: str) -> StorageError:
-        return StorageError(
-            f"{self._path}: {what} cannot be read", "check the disk, or restore it from a backup"
-        )
-
 
 def fold(playbook: Playbook, events: Iterable[Event]) -> Run:
     """How an execution stands after ``events``, the first of which began it."""
@@ -183,13 +174,10 @@ def fold(playbook: Playbook, events: Iterable[Event]) -> Run:
     return reduce(lambda run, event: step(run, event)[0], rest, begin(playbook, first)[0])
 
 
-_PLAYBOOK: TypeAdapter[Playbook] = TypeAdapter(Playbook)
+@cache
+def _playbooks() -> TypeAdapter[Playbook]:
+    return TypeAdapter(Playbook)
 
 
 def _dumped(playbook: Playbook) -> str:
-    return _PLAYBOOK.dump_json(playbook, exclude={"body", "drill"}).decode()
-
-
-@cache
-def _adapter(kind: str) -> TypeAdapter[Any]:
-    return TypeAdapter(KINDS[kind])
+    return _playbooks().dump_json(playbook, exclude={"body", "drill"}).decode()

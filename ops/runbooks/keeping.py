@@ -220,7 +220,9 @@ class Keeping:
                 "effect.bug", execution=ident, job=job, error=type(error).__name__, exc_info=error
             )
             event = Answered(self._clock.now(), effect.key, job, "unknown", "bug", True, tries)
-        if event is not None:
+        if event is not None and not await self._fed(ident, event):
+            # It cannot be written down, or does not fit: a person looks, and nothing waits for ever.
+            event = Answered(self._clock.now(), effect.key, job, "unknown", "bug", True, tries)
             await self._fed(ident, event)
 
     async def _fed(self, ident: str, event: Event, *, once: bool = False) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import os
 from pathlib import Path
@@ -12,7 +11,7 @@ import typer
 
 from mocban import config, identity
 from mocban.access import Refusal
-from mocban.cli import ConfigOption, JsonOption, emit
+from mocban.cli import ConfigOption, JsonOption, emit, user
 from mocban.clock import SystemClock
 from mocban.config import Config
 from mocban.errors import ConfigError, Exit
@@ -42,15 +41,15 @@ def lint(
     as_json: JsonOption = False,
 ) -> None:
     """Say what is wrong with playbooks; exit 1 if one has an error."""
-    found = [_one(name, path) for name in names] if names else _library(path)[1].all()
+    found = [one(name, path) for name in names] if names else _library(path)[1].all()
     wrong = [problem for one in found for problem in one.problems if problem.level == "error"]
     if as_json:
         errors = [
             {name: problem.as_json()[name] for name in ("code", "say", "do")} for problem in wrong
         ]
-        emit({"ok": not wrong, "playbooks": [one.as_json() for one in found], "errors": errors})
+        emit({"ok": not wrong, "playbooks": [each.as_json() for each in found], "errors": errors})
     else:
-        typer.echo("\n\n".join(_report(one, lang) for one in found))
+        typer.echo("\n\n".join(_report(each, lang) for each in found))
     raise typer.Exit(Exit.NO if wrong else Exit.DONE)
 
 
@@ -60,9 +59,9 @@ def list_playbooks(
     """List the playbooks of this house and those mocban ships."""
     found = _library(path)[1].all()
     if as_json:
-        emit({"ok": True, "playbooks": [one.as_json() for one in found], "errors": []})
+        emit({"ok": True, "playbooks": [each.as_json() for each in found], "errors": []})
         return
-    typer.echo("\n".join(_line(one, lang) for one in found) or "no playbooks")
+    typer.echo("\n".join(_line(each, lang) for each in found) or "no playbooks")
 
 
 def sign(
@@ -86,7 +85,7 @@ def sign(
     file = playbooks(read.data_dir) / f"{found.stem}.json"
     _spare(file, found, replace=replace)
     own = _key(read, key)
-    body = signed(found.playbook.body, own, signee or _me(), SystemClock().now())
+    body = signed(found.playbook.body, own, signee or user() or "unknown", SystemClock().now())
     _write(file, body)
     pinned = own.public in read.app.playbook_keys
     if as_json:
@@ -115,7 +114,11 @@ def _file(name: str) -> bool:
     return name.endswith(".json") or "/" in name
 
 
-def _one(name: str, path: Path | None) -> Found:
+def one(name: str, path: Path | None) -> Found:
+    """The playbook in the file ``name``, which no key vouches for, or the one of the library of that name.
+
+    ConfigError if there is none.
+    """
     return _read(name, ()) if _file(name) else _named(_library(path)[1], name)
 
 
@@ -174,13 +177,6 @@ def _write(file: Path, body: dict[str, Any]) -> None:
         raise ConfigError(
             f"{file} cannot be written: {error.strerror}", "run this as the service's user"
         ) from error
-
-
-def _me() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user may have no name
-        return "unknown"
 
 
 # What is said

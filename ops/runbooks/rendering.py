@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import quote
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -24,6 +25,8 @@ from ops.runbooks.variables import REFERENCE, opening, seen
 RENDERED_MAX = 65_536
 """Longest text with its values, in characters."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_PATH = re.compile(r"[/?#]")
+_LEAVES = re.compile(r"[/?#@\\]")
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"})
 
 
@@ -151,13 +154,31 @@ def request(command: Command, values: Mapping[str, str]) -> Asked:
         raise RemoteProtocolError(
             "a request reads METHOD URL", "as: POST https://gateway.example/api/v1/notes", code="bad-request"
         )  # fmt: skip
-    url = _line(words[1], values)
-    if " " in url:
-        raise RemoteProtocolError("an address holds no blank", "check the values", code="bad-request")  # fmt: skip
+    url = _address(words[1], values)
     headers = {
         name: tuple(_line(one, values) for one in many) for name, many in command.headers.items()
     }
     return Asked(words[0].upper(), url, headers, _content(command.content, values))
+
+
+def _address(text: str, values: Mapping[str, str]) -> str:
+    """A value is the whole address it begins, or a host, or one word of a path or query, which it cannot leave."""
+    if " " in _line(text, values):
+        raise RemoteProtocolError("an address holds no blank", "check the values", code="bad-request")  # fmt: skip
+    scheme, sep, rest = text.partition("://")
+    if not sep:
+        scheme, rest = "", text
+    cut = _PATH.search(rest)
+    host, path = (rest[: cut.start()], rest[cut.start() :]) if cut else (rest, "")
+    named = _line(host, values)
+    quoted = {one: quote(values.get(one, ""), safe="") for one in REFERENCE.findall(path)}
+    whole = _line(path, quoted)
+    ways = {part for part in re.split(r"[/?#]", whole) if part in {".", ".."}}
+    if (sep and _LEAVES.search(named)) or ways - set(re.split(r"[/?#]", path)):
+        raise RemoteProtocolError(
+            "a value leads to another address", "check the values", code="bad-request"
+        )
+    return f"{_line(scheme, values)}{sep}{named}{whole}"
 
 
 def target(party: Party, values: Mapping[str, str]) -> Party:

@@ -18,9 +18,9 @@ import typer
 from mocban import identity, sshkeygen
 from mocban.asking import Told
 from mocban.cli import ConfigOption, JsonOption, emit
-from mocban.doctor import language
 from mocban.errors import ConfigError, Exit
-from ops.client import Client
+from mocban.i18n import language
+from ops.client import Client, person
 from ops.runbooks import signing, tree, trying
 from ops.runbooks.saying import ERRORS, N_, STATES, line, moment, name, say
 
@@ -50,18 +50,24 @@ def run(
     by: Annotated[str, typer.Option("--by", help="Who begins it: person:NAME or app:NAME.")] = "",
     ident: Annotated[str, typer.Option("--id", help="A UUID: the same again is the same execution.")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")] = False,
+    drill: Annotated[bool, typer.Option("--drill", help="Play its drill: its own answers, no device.")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Follow it to its end.")] = False,
     url: UrlOption = "", lang: LangOption = "", as_json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Begin a playbook."""
-    tongue, given = _language(lang), trying.variables(var or [])
+    tongue, given = language(lang), trying.variables(var or [])
+    if drill and (dry_run or given):
+        raise ConfigError("a drill brings its own values", "say --drill alone", code="usage")
+    if drill:
+        trying.drill(playbook, path, tongue, plain=_plain(), as_json=as_json)
+        return
     if dry_run:
         trying.dry(playbook, path, given, tongue, plain=_plain(), as_json=as_json)
         return
     client = Client(path, url)
     body: dict[str, Any] = {
         "playbook": playbook,
-        "by": by or _me(),
+        "by": by or person(),
         "variables": given,
         "id": ident,
     }
@@ -78,7 +84,7 @@ def show(
     url: UrlOption = "", lang: LangOption = "", as_json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Show an execution: what was done, who is waited for, and what they type."""
-    client, tongue = Client(path, url), _language(lang)
+    client, tongue = Client(path, url), language(lang)
     found = _find(client, ident)
     if log and not as_json:
         for entry in found["log"]:
@@ -94,7 +100,7 @@ def runs(
     url: UrlOption = "", lang: LangOption = "", as_json: JsonOption = False,
 ) -> None:  # fmt: skip
     """List executions, newest first."""
-    tongue = _language(lang)
+    tongue = language(lang)
     query = f"?limit={limit}" + (f"&state={quote(state)}" if state else "")
     found = Client(path, url).get(f"/api/v1/executions{query}", authorized=True)["executions"]
     if as_json:
@@ -123,7 +129,7 @@ def approve(
     """Approve a step with your SSH key, after what you sign was shown to you."""
     if not person:
         raise ConfigError("it is not known who approves", "say --as NAME, your name in [staff]")
-    client, tongue = Client(path, url), _language(lang)
+    client, tongue = Client(path, url), language(lang)
     found = _find(client, ident)
     ask = _ask(found, step)
     signing.check(found, ask)
@@ -139,8 +145,7 @@ def approve(
         sshkeygen.sign(file, identity.canonical(one["body"]), one["namespace"]) for one in ask["documents"]
     ]  # fmt: skip
     body = {"step": ask["step"], "by": person, "signatures": signatures}
-    client.post(f"/api/v1/executions/{found['execution']['id']}/approve", body)
-    _after(client, found["execution"]["id"], tongue, as_json=as_json)
+    _did(client, found, "approve", body, tongue, as_json=as_json)
 
 
 def deny(
@@ -152,12 +157,11 @@ def deny(
     """Do not approve a step: it fails."""
     if not person:
         raise ConfigError("it is not known who denies", "say --as NAME, your name in [staff]")
-    client, tongue = Client(path, url), _language(lang)
+    client, tongue = Client(path, url), language(lang)
     found = _find(client, ident)
     ask = _ask(found, step)
     body = {"step": ask["step"], "by": person, "reason": reason}
-    client.post(f"/api/v1/executions/{found['execution']['id']}/deny", body)
-    _after(client, found["execution"]["id"], tongue, as_json=as_json)
+    _did(client, found, "deny", body, tongue, as_json=as_json)
 
 
 def resume(
@@ -177,12 +181,11 @@ def resume(
     outcome: Literal["done", "failed", "retry"] = (
         "done" if done else "failed" if failed else "retry"
     )
-    client, tongue = Client(path, url), _language(lang)
+    client, tongue = Client(path, url), language(lang)
     found = _find(client, ident)
     row = _waiting(found, step, {"person", "word"})
     body = {"step": row["id"], "by": _name(by), "outcome": outcome, "reason": reason}
-    client.post(f"/api/v1/executions/{found['execution']['id']}/resume", body)
-    _after(client, found["execution"]["id"], tongue, as_json=as_json)
+    _did(client, found, "resume", body, tongue, as_json=as_json)
 
 
 def stop(
@@ -191,11 +194,10 @@ def stop(
     url: UrlOption = "", lang: LangOption = "", as_json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Begin no further step, and undo what was done."""
-    client, tongue = Client(path, url), _language(lang)
+    client, tongue = Client(path, url), language(lang)
     found = _find(client, ident)
     body = {"by": _name(by), "reason": reason}
-    client.post(f"/api/v1/executions/{found['execution']['id']}/stop", body)
-    _after(client, found["execution"]["id"], tongue, as_json=as_json)
+    _did(client, found, "stop", body, tongue, as_json=as_json)
 
 
 # Asking the service
@@ -254,7 +256,12 @@ def _watched(client: Client, found: dict[str, Any], lang: str, *, as_json: bool)
         found = client.get(f"/api/v1/executions/{found['execution']['id']}", authorized=True)
 
 
-def _after(client: Client, ident: str, lang: str, *, as_json: bool) -> None:
+def _did(
+    client: Client, found: dict[str, Any], verb: str, body: dict[str, Any], lang: str, *, as_json: bool
+) -> None:  # fmt: skip
+    """Say it to the service, and show how the execution stands then."""
+    ident = found["execution"]["id"]
+    client.post(f"/api/v1/executions/{ident}/{verb}", body)
     _shown(client, ident, lang, watch=False, as_json=as_json, ends=False)
 
 
@@ -310,19 +317,11 @@ def _spoken(verb: Callable[..., None]) -> Callable[..., None]:
         except Told as no:
             if no.code not in ERRORS:
                 raise
-            tongue = _language(options.get("lang", ""))
+            tongue = language(options.get("lang", ""))
             what, do = (say(tongue, text) for text in ERRORS[no.code])
             raise Told(no.status, {"code": no.code, "say": what, "do": do}) from None
 
     return spoken
-
-
-def _language(lang: str) -> str:
-    if lang and lang not in {"vi", "en"}:
-        raise ConfigError(
-            f"there is no language {lang[:10]}", "write --lang vi or --lang en", code="usage"
-        )
-    return lang or language()
 
 
 def _plain() -> bool:
@@ -335,17 +334,4 @@ def _plain() -> bool:
 
 
 def _name(by: str) -> str:
-    return (by or _me()).removeprefix("person:")
-
-
-def _me() -> str:
-    import getpass
-    import re
-
-    try:
-        user = re.sub(r"[^a-z0-9._-]", "", getpass.getuser().lower())[:32].lstrip("._-")
-    except (KeyError, OSError):  # a container's user may have no name
-        user = ""
-    if not user:
-        raise ConfigError("it is not known who you are", "say --by NAME")
-    return f"person:{user}"
+    return person(by).removeprefix("person:")

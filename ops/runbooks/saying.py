@@ -8,6 +8,7 @@ from typing import Any
 from mocban import i18n
 from mocban.clock import parse_rfc3339, rfc3339
 from ops.incidents.words import line as line_of
+from ops.incidents.words import plain
 from ops.runbooks.news import What
 from ops.runbooks.state import Run, Visit
 
@@ -106,7 +107,7 @@ def say(lang: str, text: str, **values: object) -> str:
 
 def reason(code: str, lang: str) -> str:
     """A code in words."""
-    return say(lang, REASONS[code]) if code in REASONS else code
+    return say(lang, REASONS[code]) if code in REASONS else plain(code)
 
 
 def name(body: Mapping[str, Any], lang: str, what: str = "name") -> str:
@@ -114,8 +115,8 @@ def name(body: Mapping[str, Any], lang: str, what: str = "name") -> str:
     told = body.get("words") or {}
     for each in (lang, "vi", "en"):
         if found := (told.get(each) or {}).get(what):
-            return str(found)
-    return str(body.get("name") or body.get("id") or "") if what == "name" else ""
+            return plain(str(found)) if what == "name" else str(found)
+    return plain(str(body.get("name") or body.get("id") or "")) if what == "name" else ""
 
 
 def line(entry: Mapping[str, Any], lang: str) -> str:
@@ -160,4 +161,4 @@ def ask(run: Run, visit: Visit, lang: str) -> str:
         say(lang, N_("Begun by: {by}"), by=run.by.partition(":")[2] or run.by),
         say(lang, N_("To be approved until: {until}"), until=until),
     ]
-    return "\n".join(lines)
+    return "\n".join(map(plain, lines))

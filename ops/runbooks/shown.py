@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mocban.clock import rfc3339
-from ops.runbooks import asks, saying
+from ops.runbooks import asks, saying, work
 from ops.runbooks.graph import walk
 from ops.runbooks.model import Step
 from ops.runbooks.state import UNDO, Run, Visit, waits
@@ -50,6 +50,7 @@ def questions(run: Run) -> list[dict[str, Any]]:
             "step": visit.key, "persons": visit.persons, "have": [one.by for one in visit.yes],
             "expires": rfc3339(visit.until),
             "documents": [one.as_json() for one in asks.documents(run, visit)],
+            "commands": [work.written(job) for job in (*visit.jobs, *visit.undo)],
             "say": {lang: saying.ask(run, visit, lang) for lang in ("vi", "en")},
         }
         for visit in run.live if visit.phase == "ask" and visit.until is not None

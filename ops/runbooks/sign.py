@@ -17,7 +17,7 @@ from typing import Any
 
 from mocban import identity
 from mocban.errors import LocalProtocolError, RemoteProtocolError
-from ops.runbooks.shape import items, mapping, text
+from ops.runbooks.shape import items, mapping, moment, text
 
 SIGNATURES_MAX = 8
 """Most signatures of one playbook that are looked at."""
@@ -64,6 +64,18 @@ def signed_by(body: Mapping[str, Any], pinned: Iterable[str]) -> str:
             )  # fmt: skip
         return text(one.get("signee")) or "unnamed"
     return ""
+
+
+def in_time(body: Mapping[str, Any], signee: str, now: datetime) -> bool:
+    """Whether every signature of ``signee`` holds at ``now``, by its ``valid_from`` and ``valid_until``."""
+    for one in map(mapping, items(body.get("signatures"))[:SIGNATURES_MAX]):
+        if (text(one.get("signee")) or "unnamed") != signee:
+            continue
+        for name in ("valid_from", "valid_until"):
+            at = moment(one.get(name))
+            if name in one and (at is None or (now < at) is (name == "valid_from")):
+                return False
+    return True
 
 
 def _true(body: Mapping[str, Any], signature: Mapping[str, Any]) -> bool:

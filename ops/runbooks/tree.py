@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ops.incidents.words import plain as clean
 from ops.runbooks.saying import N_, STATES, moment, name, reason, say
 
 MARKS: Mapping[str, tuple[str, str]] = {
@@ -87,11 +88,12 @@ def following(shown: Mapping[str, Any], lang: str) -> Iterator[str]:
         elif row["waits"] == "person":
             yield say(lang, N_("{step}: a person does this, and says so:"), step=title)
             if told := name(row, lang, "description"):
-                yield from (f"  {line}" for line in told.splitlines())
+                yield from (f"  {clean(line)}" for line in told.splitlines())
             yield from (
-                f"  {job['say']}"
+                f"  {clean(line)}"
                 for job in row["jobs"]
                 if job["type"] == "manual" and job["state"] != "done"
+                for line in job["say"].splitlines()
             )
             yield f"  mocban runbook resume {short}{step} --as-done --by NAME"
             yield f"  mocban runbook resume {short}{step} --failed --by NAME --reason TEXT"
@@ -127,4 +129,19 @@ def dry(title: str, steps: list[dict[str, Any]], lang: str, *, plain: bool = Fal
             lines.append(
                 "      " + say(lang, N_("at most {seconds} s"), seconds=round(row["timeout"]))
             )
-    return lines
+    return [clean(text) for text in lines]
+
+
+def drill(
+    title: str, steps: list[dict[str, Any]], ends: str, lang: str, *, plain: bool = False
+) -> list[str]:
+    """How a drill went, from the steps it came to and how it ended."""
+    lines = [say(lang, N_("{playbook}: its drill, played without any device"), playbook=title)]
+    for row in steps:
+        if row["type"] in _SILENT:
+            continue
+        done = row["outcome"] == "done"
+        note = "" if done else f"  ({reason(row['reason'] or row['outcome'], lang)})"
+        lines.append(f"  {MARKS['done' if done else 'failed'][plain]} {name(row, lang)}{note}")
+    state = say(lang, STATES[ends])
+    return [*lines, f"{MARKS[ends][plain]} {say(lang, N_('It ends: {state}'), state=state)}"]

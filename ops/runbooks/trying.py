@@ -1,4 +1,4 @@
-"""``mocban runbook run --dry-run``: what a playbook would do, without any service."""
+"""``mocban runbook run --dry-run`` and ``--drill``: a playbook tried without any service."""
 
 from __future__ import annotations
 
@@ -6,63 +6,71 @@ from pathlib import Path
 
 import typer
 
-from mocban import config
-from mocban.access import Refusal
 from mocban.cli import emit
-from mocban.errors import ConfigError, RemoteProtocolError
-from ops.runbooks import cacao, rendering, tree
-from ops.runbooks.library import Found, Library, examined
+from mocban.errors import ConfigError, Exit, RemoteProtocolError
+from ops.runbooks import papers, rendering, tree
+from ops.runbooks.drill import play, shown
+from ops.runbooks.library import Found
+from ops.runbooks.model import Playbook
+from ops.runbooks.problem import warning
 from ops.runbooks.saying import N_, name, say
-from ops.settings import OpsSettings, playbooks
 
 
 def dry(
-    playbook: str,
-    path: Path | None,
-    given: dict[str, str],
-    lang: str,
-    *,
-    plain: bool,
-    as_json: bool,
+    named: str, path: Path | None, given: dict[str, str], lang: str, *, plain: bool, as_json: bool
 ) -> None:
-    read = config.load("ops", OpsSettings, path)
-    found = _playbook(playbook, Library(playbooks(read.data_dir), read.app.playbook_keys))
-    if found.playbook is None:
-        first = found.halting[0]
-        raise ConfigError(f"{found.file}: {first.say}", first.do, code=first.code)
+    """Print what the playbook would do. ConfigError if it cannot be read or is not given what it asks for."""
+    found, playbook = _read(named, path)
     try:
-        steps = [one.as_json() for one in rendering.dry(found.playbook, given)]
+        steps = [one.as_json() for one in rendering.dry(playbook, given)]
     except RemoteProtocolError as error:
         raise ConfigError(error.say, error.do, code=error.code) from error
     if as_json:
         emit({"ok": True, "playbook": found.as_json(), "steps": steps, "errors": []})
         return
-    shown = {"words": found.playbook.words, "name": found.playbook.name}
-    typer.echo("\n".join(tree.dry(name(shown, lang), steps, lang, plain=plain)))
+    typer.echo("\n".join(tree.dry(_title(playbook, lang), steps, lang, plain=plain)))
     if not found.runnable:
-        typer.echo(
-            say(
-                lang,
-                N_(
-                    "It does not run yet: it is not signed by a key that counts here, or has faults."
-                ),
-            )
-        )
+        no = N_("It does not run yet: it is not signed by a key that counts here, or has faults.")
+        typer.echo(say(lang, no))
 
 
-def _playbook(text: str, library: Library) -> Found:
-    if text.endswith(".json") or "/" in text:
-        try:
-            with open(text, "rb") as file:
-                return examined(file.read(cacao.BYTES_MAX + 1), text, (), shipped=False)
-        except OSError as error:
-            raise ConfigError(
-                f"{text} cannot be read: {error.strerror}", "name a playbook"
-            ) from error
+def drill(named: str, path: Path | None, lang: str, *, plain: bool, as_json: bool) -> None:
+    """Play the drill and print its way; exit 1 if it goes or ends otherwise than it says."""
+    found, playbook = _read(named, path)
+    if not playbook.drill:
+        raise ConfigError(
+            f"{found.file} has no drill", "write one in its extension, or say --dry-run", code="no-drill"
+        )  # fmt: skip
     try:
-        return library.find(text)
-    except Refusal as error:
-        raise ConfigError(error.say, error.do, code=error.code) from None
+        come, ends = play(playbook)
+    except RemoteProtocolError as error:
+        raise ConfigError(error.say, error.do, code=error.code) from error
+    wrong = [one for one in found.problems if one.code.startswith("drill-")]
+    if not wrong and ends != playbook.drill.get("ends", "done"):
+        wrong = [warning("drill-path", "", ends)]
+    steps = shown(playbook, come)
+    if as_json:
+        errors = [{"code": one.code, "say": one.say, "do": one.do} for one in wrong]
+        told = {"playbook": found.as_json(), "steps": steps, "ends": ends}
+        emit({"ok": not wrong, **told, "errors": errors})
+    else:
+        typer.echo("\n".join(tree.drill(_title(playbook, lang), steps, ends, lang, plain=plain)))
+        for one in wrong:
+            typer.echo(f"mocban: {': '.join(one.told(lang))}.", err=True)
+    if wrong:
+        raise typer.Exit(Exit.NO)
+
+
+def _read(named: str, path: Path | None) -> tuple[Found, Playbook]:
+    found = papers.one(named, path)
+    if found.playbook is None:
+        first = found.halting[0]
+        raise ConfigError(f"{found.file}: {first.say}", first.do, code=first.code)
+    return found, found.playbook
+
+
+def _title(playbook: Playbook, lang: str) -> str:
+    return name({"words": playbook.words, "name": playbook.name}, lang)
 
 
 def variables(words: list[str]) -> dict[str, str]:

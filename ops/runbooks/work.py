@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 from urllib.parse import urlsplit
 
 from pydantic import ValidationError
@@ -65,12 +66,17 @@ def job_id(execution: str, key: str, no: int, kind: Kind, attempt: int) -> uuid.
 
 def digest(job: Job) -> str:
     """Lower-case hex SHA-256 over the canonical form of the rendered command."""
+    return hashlib.sha256(identity.canonical(written(job))).hexdigest()
+
+
+def written(job: Job) -> dict[str, Any]:
+    """The rendered command as it is hashed: all of it, so that whoever approves can read what they sign."""
     if job.request is not None:
-        return hashlib.sha256(job.request.canonical()).hexdigest()
-    body: dict[str, object] = {"id": job.id, "type": job.type, "command": job.say}
+        return job.request.body()
+    body: dict[str, Any] = {"id": job.id, "type": job.type, "command": job.say}
     if job.call is not None:
         body |= {"headers": [list(pair) for pair in job.call.headers], "content": job.call.content}
-    return hashlib.sha256(identity.canonical(body)).hexdigest()
+    return body
 
 
 def fresh(job: Job, at: datetime, needed: int) -> bool:

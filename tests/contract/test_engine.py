@@ -6,7 +6,7 @@ import json
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,8 @@ import pytest
 from mocban import access
 from mocban.asking import Told
 from ops.runbooks import engine
-from tests.support.engine_stand import Obeying, Ops
-from tests.support.gateway_stand import Broker, running_broker, until
-from tests.support.orders_stand import Centre
-from tests.support.person import Person
+from tests.support.engine_stand import Centres, Ops, Stand, running_centres
+from tests.support.gateway_stand import until
 
 TEST, SILENCE, LOOK, OPEN, SIREN = (
     "action--8e7d4f68-6f8f-55f5-b333-7f65f5c70eea", "action--83d1dba8-edba-5f2b-99d3-f34a96997e42",
@@ -27,42 +25,10 @@ TEST, SILENCE, LOOK, OPEN, SIREN = (
 )  # fmt: skip
 
 
-@dataclass
-class Centres:
-    """A broker, a gateway, a gate: the same for every test of this file."""
-
-    broker: Broker
-    gateway: Centre
-    gate: Obeying
-    staff: list[Person]
-
-
-@dataclass
-class Stand(Centres):
-    """And operations of its own for each."""
-
-    ops: Ops
-
-    @property
-    def orders(self) -> list[dict[str, Any]]:
-        """Orders of set-mode asked for since this test began, oldest first."""
-        every = self.gateway.json("/api/v1/commands?limit=1000")["orders"]
-        return [one for one in reversed(every) if one["name"] == "set-mode"][self.before :]
-
-    before: int = 0
-
-
 @pytest.fixture(scope="module")
 def centres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Centres]:
-    folder = tmp_path_factory.mktemp("centre")
-    staff = [Person(folder, name) for name in ("boss", "minh", "lan")]
-    with running_broker("iotcore", folder) as broker:
-        with (
-            Centre(folder, broker.url, *staff) as gateway,
-            Obeying(broker.url, gateway.public) as gate,
-        ):
-            until(lambda: gateway.knows("gate-1"), "the gate is known")
-            yield Centres(broker, gateway, gate, staff)
+    with running_centres(tmp_path_factory.mktemp("centre")) as running:
+        yield running
 
 
 @pytest.fixture

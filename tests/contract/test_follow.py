@@ -156,6 +156,26 @@ def test_a_gateway_that_began_anew_is_read_from_the_beginning_and_says_so(
         assert len(set(reader.ids)) == 8
 
 
+@pytest.mark.parametrize(
+    "damage", ["x\n", "0123456789abcdef.\n", "12 & 13", "0123456789abcdef.5#9"]
+)
+def test_what_is_no_cursor_is_read_over_from_the_beginning(
+    broker: Broker, tmp_path: Path, damage: str
+) -> None:
+    file = tmp_path / "cursor"
+    with Gateway(tmp_path, broker.url) as gateway, Teller(broker.url) as device:
+        tell(device, 1, 5)
+        file.write_text(damage, encoding="ascii")
+        reader = Reader(gateway.url, file)
+        reader.read_on()
+        assert reader.follower.restarted
+        assert len(reader.ids) == 5
+        again = Reader(gateway.url, file)
+        again.read_on()
+        assert not again.follower.restarted
+        assert again.ids == []
+
+
 def test_no_gateway_and_a_wrong_one_are_told_apart(tmp_path: Path) -> None:
     follower = Follower(f"http://127.0.0.1:{free_port()}", tmp_path / "cursor")
     with pytest.raises(PeerUnreachable):

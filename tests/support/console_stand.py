@@ -1,24 +1,19 @@
-"""Around the console's tests: a service that answers what a test puts there, and the screen as a person reads it."""
+"""Around the console's tests: a service that answers what a test puts there."""
 
 from __future__ import annotations
 
-import html
+import copy
+import hashlib
 import json
-import re
 import threading
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
-from textual.pilot import Pilot
-
+from mocban import identity
 from mocban.asking import Service
-from ops.console.app import Console
-from tests.support.gateway_stand import CLOCK, free_port
+from tests.support.gateway_stand import free_port
 
-DEADLINE = 15.0
 EXECUTION = "d4eaba85-8f29-59a5-8490-7f330cfabdfc"
 SILENCE, LOOK = (
     "action--83d1dba8-edba-5f2b-99d3-f34a96997e42",
@@ -73,8 +68,10 @@ def order(ident: str, **args: Any) -> dict[str, Any]:
 def asking(by: str = "app:ops", have: tuple[str, ...] = ()) -> dict[str, Any]:
     """An execution that waits for one approval."""
     do, undo = "251dba8a-a889-5740-862f-597f7b1265a4", "b023d434-d28c-5466-a997-c2ead6f0fbc7"
+    orders = [order(do, mode="silent", seconds=900), order(undo, mode="open")]
+    hashes = [hashlib.sha256(identity.canonical(one)).hexdigest() for one in orders]
     body = {
-        "by": by, "commands": ["9a" * 32, "61" * 32], "execution": EXECUTION, "expires": "2026-11-25T12:01:00.000Z",
+        "by": by, "commands": hashes, "execution": EXECUTION, "expires": "2026-11-25T12:01:00.000Z",
         "playbook": SHA, "step": SILENCE, "tenant": "demo", "v": 1,
     }  # fmt: skip
     return {
@@ -95,9 +92,9 @@ def asking(by: str = "app:ops", have: tuple[str, ...] = ()) -> dict[str, Any]:
             "step": SILENCE, "persons": 1, "have": list(have), "expires": "2026-11-25T12:01:00.000Z",
             "documents": [
                 {"namespace": "mocban-step", "body": body},
-                {"namespace": "mocban-order", "body": order(do, mode="silent", seconds=900)},
-                {"namespace": "mocban-order", "body": order(undo, mode="open")},
+                *({"namespace": "mocban-order", "body": one} for one in orders),
             ],
+            "commands": copy.deepcopy(orders),
             "say": {"vi": "…", "en": "…"},
         }],
     }  # fmt: skip
@@ -121,6 +118,7 @@ def device(name: str, app: str = "kiosk", online: bool | None = True) -> dict[st
         "device": name, "app": app, "online": online, "version": "0.1.0", "since": "2026-11-25T07:00:00.000Z",
         "facts": 3, "last_kind": "device-changed", "last_ts": "2026-11-25T08:00:00.000Z",
         "last_rx": "2026-11-25T08:00:00.000Z", "seen": "2026-11-25T08:00:00.000Z",
+        "waiting": 0, "oldest": None, "mode": None,
     }  # fmt: skip
 
 
@@ -252,63 +250,3 @@ class Recorded:
                  "undo": [], "undoes": "", "condition": "", "persons": 1, "timeout": None, "leads": {}},
             ]}  # fmt: skip
         return 200, {"execution": self.executions[0], "incident": self.incidents[0]}
-
-
-@asynccontextmanager
-async def at_desk(
-    ops: Service, gateway: Service, lang: str = "vi", me: str = "", key: str = "", size: tuple[int, int] = (80, 24)
-) -> AsyncIterator[tuple[Console, Pilot[None]]]:  # fmt: skip
-    """The console without a terminal, once it knows something; and who presses its keys."""
-    console = Console(ops, gateway, lang, me, key)
-    async with console.run_test(size=size) as pilot:
-        await until(
-            pilot,
-            lambda: console.feed.picture.ops != type(console.feed.picture.ops)(),
-            "it has looked once",
-        )
-        await until(
-            pilot,
-            lambda: console.feed.picture.gateway != type(console.feed.picture.gateway)(),
-            "at both",
-        )
-        console.draw()
-        await pilot.pause()
-        yield console, pilot
-        assert console.fault is None, console.fault
-
-
-async def until(
-    pilot: Pilot[None], true: Callable[[], bool], what: str, deadline: float = DEADLINE
-) -> None:
-    """Wait for a condition while the console lives on."""
-    end = CLOCK.mono() + deadline
-    while not true():
-        assert CLOCK.mono() < end, f"waited {deadline} s in vain until {what}:\n" + "\n".join(
-            lines(pilot.app)
-        )
-        await pilot.pause(0.02)
-
-
-async def shows(pilot: Pilot[None], text: str, deadline: float = DEADLINE) -> None:
-    """Wait until ``text`` stands on the screen."""
-    await until(
-        pilot,
-        lambda: text in " ".join(" ".join(lines(pilot.app)).split()),
-        f"“{text}” is shown",
-        deadline,
-    )
-
-
-_TEXT = re.compile(r'<text class="[^"]*" x="([\d.]+)" y="([\d.]+)"[^>]*>(.*?)</text>', re.DOTALL)
-
-
-def lines(app: Any) -> list[str]:
-    """The screen, line by line, as it would be drawn."""
-    found: dict[float, str] = {}
-    picture = app.export_screenshot()
-    for x, y, text in _TEXT.findall(picture[picture.index("-matrix") :]):
-        plain = html.unescape(text).replace("\xa0", " ")
-        row = found.get(float(y), "")
-        column = round(float(x) / 12.2)
-        found[float(y)] = row.ljust(column) + plain
-    return [found[y].rstrip() for y in sorted(found)]

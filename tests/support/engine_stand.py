@@ -6,7 +6,9 @@ import asyncio
 import json
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
@@ -19,7 +21,17 @@ from mocban.messages import Receipt
 from ops.app import main
 from ops.runbooks.sign import sign
 from ops.settings import OpsSettings, playbooks
-from tests.support.gateway_stand import CLOCK, EPOCH, Teller, free_port, until
+from tests.support.gateway_stand import (
+    CLOCK,
+    EPOCH,
+    Broker,
+    Teller,
+    free_port,
+    running_broker,
+    until,
+)
+from tests.support.housed import Housed
+from tests.support.orders_stand import Centre
 from tests.support.person import Person
 
 SHIPPED = Path(__file__).parents[2] / "ops" / "playbooks"
@@ -94,12 +106,13 @@ class Obeying(Teller):
         self.tell(fact, self._seq, EPOCH)
 
 
-class Ops:
+class Ops(Housed):
     """The whole of operations in a thread of this process."""
 
     def __init__(
         self, folder: Path, gateway_url: str, broker_url: str, *staff: Person, **settings: Any
     ) -> None:
+        super().__init__()
         self.folder = folder
         self.port = free_port()
         self.key = identity.signing_key(folder / "playbook.key")
@@ -114,35 +127,10 @@ class Ops:
             lambda: access.token(folder, "ops"),
             private=True,
         )
-        self._thread: threading.Thread | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._stop: asyncio.Event | None = None
-        self.failure: BaseException | None = None
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
     def start(self) -> None:
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
+        super().start()
         until(self._answers, "operations answer")
-
-    def stop(self) -> None:
-        if self._thread is not None:
-            if self._thread.is_alive():
-                until(lambda: self._stop is not None, "operations run")
-                assert self._loop is not None
-                assert self._stop is not None
-                self._loop.call_soon_threadsafe(self._stop.set)
-            self._thread.join(15)
-            assert not self._thread.is_alive()
-            self._thread = self._stop = None
-            if self.failure is not None:
-                raise self.failure
 
     def put(
         self,
@@ -231,12 +219,43 @@ class Ops:
             return False
         return True
 
-    def _run(self) -> None:
-        async def body() -> None:
-            self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-            await main(self.config, self._stop)
+    def _main(self, stop: asyncio.Event) -> Awaitable[None]:
+        return main(self.config, stop)
 
-        try:
-            asyncio.run(body())
-        except BaseException as error:  # noqa: BLE001  told to whoever stops it
-            self.failure = error
+
+@dataclass
+class Centres:
+    """A broker, a gateway, a gate: the same for every test of this file."""
+
+    broker: Broker
+    gateway: Centre
+    gate: Obeying
+    staff: list[Person]
+
+
+@dataclass
+class Stand(Centres):
+    """And operations of its own for each."""
+
+    ops: Ops
+
+    @property
+    def orders(self) -> list[dict[str, Any]]:
+        """Orders of set-mode asked for since this test began, oldest first."""
+        every = self.gateway.json("/api/v1/commands?limit=1000")["orders"]
+        return [one for one in reversed(every) if one["name"] == "set-mode"][self.before :]
+
+    before: int = 0
+
+
+@contextmanager
+def running_centres(folder: Path) -> Iterator[Centres]:
+    """All that operations speak to, in ``folder``."""
+    staff = [Person(folder, name) for name in ("boss", "minh", "lan")]
+    with (
+        running_broker("iotcore", folder) as broker,
+        Centre(folder, broker.url, *staff) as gateway,
+        Obeying(broker.url, gateway.public) as gate,
+    ):
+        until(lambda: gateway.knows("gate-1"), "the gate is known")
+        yield Centres(broker, gateway, gate, staff)

@@ -11,7 +11,7 @@ import subprocess
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -32,6 +32,7 @@ from mocban.events import (
     PeopleCounted,
     ReturnMade,
 )
+from tests.support.housed import Housed
 
 EPOCH = "00000000000000e1"
 DEADLINE = 15.0
@@ -264,47 +265,23 @@ class Teller:
                 pass
 
 
-class Gateway:
+class Gateway(Housed):
     """The whole gateway in a thread of this process, with its own loop; ``url`` serves HTTP."""
 
     def __init__(self, folder: Path, broker_url: str, **settings: Any) -> None:
+        super().__init__()
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._config = Config(
             "gateway", "demo", folder, broker_url, GatewaySettings(port=self.port, **settings)
         )
         self.database = self._config.database
-        self._thread: threading.Thread | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._stop: asyncio.Event | None = None
-        self.failure: BaseException | None = None
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
     def start(self, ready: bool = True) -> None:
         """Start it; with ``ready``, wait until its canary came back."""
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
+        super().start()
         if ready:
             until(lambda: bool(self.health()["ready"]), "the gateway is ready")
-
-    def stop(self) -> None:
-        """End it in good order."""
-        if self._thread is not None:
-            until(lambda: self._stop is not None, "the gateway runs")
-            assert self._loop is not None
-            assert self._stop is not None
-            self._loop.call_soon_threadsafe(self._stop.set)
-            self._thread.join(10)
-            assert not self._thread.is_alive()
-            self._thread = self._stop = None
-            if self.failure is not None:
-                raise self.failure
 
     def copy(self, to: Path) -> None:
         """Its database as a file of its own; only while it is stopped."""
@@ -345,12 +322,5 @@ class Gateway:
         facts = self.json("/api/v1/facts?limit=1000")["facts"]
         return [fact for fact in facts if fact["device"] == "gateway"]
 
-    def _run(self) -> None:
-        async def body() -> None:
-            self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-            await main(self._config, self._stop)
-
-        try:
-            asyncio.run(body())
-        except BaseException as error:  # noqa: BLE001  told to whoever stops it
-            self.failure = error
+    def _main(self, stop: asyncio.Event) -> Awaitable[None]:
+        return main(self._config, stop)

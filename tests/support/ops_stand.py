@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from mocban import access
 from mocban.config import Config
 from ops.app import main
 from ops.settings import OpsSettings
 from tests.support.gateway_stand import DEADLINE, free_port, until
+from tests.support.housed import Housed
 
 
 def alert(
@@ -48,13 +48,14 @@ def delivery(*alerts: dict[str, Any], truncated: int = 0) -> dict[str, Any]:
     }  # fmt: skip
 
 
-class Ops:
+class Ops(Housed):
     """The whole service in a thread of this process, with its own loop; ``url`` serves its API."""
 
     def __init__(
         self, folder: Path, broker_url: str = "mqtt://127.0.0.1:9", gateway_url: str = "http://127.0.0.1:9",
         **settings: Any,
     ) -> None:  # fmt: skip
+        super().__init__()
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.folder = folder
@@ -62,34 +63,11 @@ class Ops:
             "ops", "demo", folder, broker_url,
             OpsSettings(port=self.port, gateway_url=gateway_url, **settings),
         )  # fmt: skip
-        self.failure: BaseException | None = None
-        self._thread: threading.Thread | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._stop: asyncio.Event | None = None
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
     def start(self) -> None:
         """Start it and wait until it is ready."""
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
+        super().start()
         until(lambda: bool(self.health()["ready"]) or self.failure is not None, "it is ready")
-
-    def stop(self) -> None:
-        """End it in good order."""
-        if self._thread is not None:
-            if self._loop is not None and self._stop is not None and self.failure is None:
-                self._loop.call_soon_threadsafe(self._stop.set)
-            self._thread.join(10)
-            assert not self._thread.is_alive()
-            self._thread = self._stop = None
-        if self.failure is not None:
-            raise self.failure
 
     def health(self) -> dict[str, Any]:
         """``/healthz``, also while it answers 503 or nothing yet."""
@@ -145,12 +123,5 @@ class Ops:
         """The lines of one incident."""
         return list(self.get(f"/api/v1/incidents/{no}")["timeline"])
 
-    def _run(self) -> None:
-        async def body() -> None:
-            self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-            await main(self.config, self._stop)
-
-        try:
-            asyncio.run(body())
-        except BaseException as error:  # noqa: BLE001  told to whoever stops it
-            self.failure = error
+    def _main(self, stop: asyncio.Event) -> Awaitable[None]:
+        return main(self.config, stop)

@@ -6,10 +6,11 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from ops.runbooks.happenings import Resumed
+from ops.runbooks.happenings import Begun, Resumed
+from ops.runbooks.journal import RECORD
 from ops.runbooks.plan import begin, step
 from ops.runbooks.state import UNDO, Run, Visit
-from tests.support.runbook_world import Stand, adapter
+from tests.support.runbook_world import Stand
 
 
 def judge(stand: Stand) -> None:
@@ -62,10 +63,12 @@ class Lived:
 
 
 def _lived(stand: Stand) -> Lived:
-    events = [adapter(kind).validate_json(body) for kind, body in stand.journal]
+    events = [RECORD.read(kind, body, "a row", "") for kind, body in stand.journal]
     lived = Lived()
-    run, _ = begin(stand.world.book, events[0])
-    for event in (None, *events[1:]):
+    first, *rest = events
+    assert isinstance(first, Begun)
+    run, _ = begin(stand.world.book, first)
+    for event in (None, *rest):
         before, run = run, run if event is None else step(run, event)[0]
         if isinstance(event, Resumed) and event.outcome == "retry":
             lived.retried[event.key] += 1

@@ -9,17 +9,14 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import dataclass, field
-from functools import cache
+from functools import partial
 from typing import Any
-
-from pydantic import TypeAdapter
 
 from mocban.clock import SetClock
 from ops.runbooks import asks
 from ops.runbooks.actions import GRACE
 from ops.runbooks.duties import due
 from ops.runbooks.happenings import (
-    KINDS,
     Answered,
     Approved,
     Begun,
@@ -35,7 +32,7 @@ from ops.runbooks.happenings import (
     Wait,
     Woke,
 )
-from ops.runbooks.journal import fold
+from ops.runbooks.journal import RECORD, fold
 from ops.runbooks.model import Playbook
 from ops.runbooks.plan import HANDED_ON, begin, step
 from ops.runbooks.state import Run, Terms, Visit, Yes
@@ -114,7 +111,7 @@ class Stand:
         self.fuse = fuse
         self.places = 0
         self.world = World(tape, book or Author(tape).book())
-        self.journal: list[tuple[str, bytes]] = []
+        self.journal: list[tuple[str, str]] = []
         self.crashes = 0
         self.stopped = False
         event = Begun(
@@ -130,8 +127,7 @@ class Stand:
         return self.world.clock.now()
 
     def append(self, event: Event) -> None:
-        kind = type(event).__name__
-        self.journal.append((kind, adapter(kind).dump_json(event, exclude_defaults=True)))
+        self.journal.append(RECORD.write(event))
 
     def feed(self, event: Event) -> bool:
         """First the journal, then what follows; the process may die before, and in between."""
@@ -181,45 +177,22 @@ class Stand:
         self.killed()
         state = self.world.post(effect)
         self.killed()
-        ident, over = str(effect.request.id), self.now > effect.request.expires + GRACE
+        over = self.now > effect.request.expires + GRACE
+        answer = partial(Answered, self.now, effect.key, str(effect.request.id))
+        done = answer("done", results={"outcome": "done", "lost": self.world.lost})
         match state:
             case "done":
-                self.feed(
-                    Answered(
-                        self.now,
-                        effect.key,
-                        ident,
-                        "done",
-                        results={"outcome": "done", "lost": self.world.lost},
-                    )
-                )
+                self.feed(done)
             case "refused":
-                self.feed(
-                    Answered(
-                        self.now,
-                        effect.key,
-                        ident,
-                        "failed",
-                        "refused",
-                        results={"outcome": "refused"},
-                    )
-                )
+                self.feed(answer("failed", "refused", results={"outcome": "refused"}))
             case "expired":
-                self.feed(Answered(self.now, effect.key, ident, "failed", "expired"))
+                self.feed(answer("failed", "expired"))
             case "lost" if over or (self.tape.calm and self.tape.next()):
-                self.feed(Answered(self.now, effect.key, ident, "failed", "expired", maybe=True))
+                self.feed(answer("failed", "expired", maybe=True))
             case "lost" if self.tape.calm:  # in the end the device is heard
-                self.feed(
-                    Answered(
-                        self.now,
-                        effect.key,
-                        ident,
-                        "done",
-                        results={"outcome": "done", "lost": self.world.lost},
-                    )
-                )
+                self.feed(done)
             case _ if over:
-                self.feed(Answered(self.now, effect.key, ident, "unknown", HANDED_ON, maybe=True))
+                self.feed(answer("unknown", HANDED_ON, maybe=True))
             case _:
                 self.due.append(effect)  # looked at again
 
@@ -288,7 +261,7 @@ class Stand:
 
     def replayed(self) -> Run:
         return fold(
-            self.world.book, [adapter(kind).validate_json(body) for kind, body in self.journal]
+            self.world.book, [RECORD.read(kind, body, "a row", "") for kind, body in self.journal]
         )
 
     def act(self, choice: int) -> None:
@@ -363,8 +336,3 @@ def play(data: bytes) -> Stand:
         stand.restart()
     stand.quiesce()
     return stand
-
-
-@cache
-def adapter(kind: str) -> TypeAdapter[Any]:
-    return TypeAdapter(KINDS[kind])

@@ -32,7 +32,8 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
 
 def beat(teller: Teller, app: str, part: str) -> None:
     body = Heartbeat(
-        app=app, epoch=EPOCH, clock=CLOCK.now(), uptime=1.0, parts={part: "ok"}, waiting=1, oldest=CLOCK.now()
+        app=app, epoch=EPOCH, clock=CLOCK.now(), uptime=1.0, mode="open", parts={part: "ok"}, waiting=1,
+        oldest=CLOCK.now(),
     )  # fmt: skip
     teller.send(f"{teller.prefix}/tel", body.encode())
 
@@ -104,9 +105,16 @@ def test_a_gateway_that_starts_anew_knows_when_it_last_heard(
             heard = names(gateway)[SEEN]
             row = next(one for one in gateway.json("/api/v1/devices") if one["device"] == "kiosk-1")
             assert abs(parse_rfc3339(row["seen"]).timestamp() - heard) < 0.002
+            assert (row["waiting"], row["mode"]) == (1, "open")
+            waits = parse_rfc3339(row["seen"]) - parse_rfc3339(row["oldest"])
+            assert abs(waits.total_seconds()) < 1
         with gateway:
             shown = names(gateway)
             assert abs(shown[SEEN] - before) < 0.002, "what the store knows"
             assert PART not in shown
+            row = next(one for one in gateway.json("/api/v1/devices") if one["device"] == "kiosk-1")
+            assert (row["waiting"], row["oldest"], row["mode"]) == (None, None, None), (
+                "not known any more"
+            )
             beat(kiosk, "kiosk", "reader")
             until(lambda: names(gateway)[SEEN] > heard, "it is heard again")

@@ -19,6 +19,12 @@ from tests.support.orders_stand import Centre
 from tests.support.person import Person
 
 
+def command(folder: Path, *words: str) -> list[str]:
+    """``mocban runbook`` with the configuration of ``folder``."""
+    config = str(folder / "mocban.toml")
+    return [sys.executable, "-m", "mocban", "runbook", *words, "--config", config]
+
+
 @dataclass
 class Stand:
     """A running branch, and a shell."""
@@ -29,18 +35,9 @@ class Stand:
 
     def type(self, *words: str, exit_: int = 0) -> str:
         """What a command prints."""
-        argv = [
-            sys.executable,
-            "-m",
-            "mocban",
-            "runbook",
-            *words,
-            "--config",
-            str(self.folder / "mocban.toml"),
-        ]
         env = {**os.environ, "LANG": "en_US.UTF-8", "PYTHONUTF8": "1"}
         done = subprocess.run(
-            argv,
+            command(self.folder, *words),
             capture_output=True,
             text=True,
             check=False,
@@ -53,20 +50,15 @@ class Stand:
 
     def at_terminal(self, typed: str, *words: str) -> int:
         """The exit code of a command at a terminal where a person types."""
-        argv = [
-            sys.executable,
-            "-m",
-            "mocban",
-            "runbook",
-            *words,
-            "--config",
-            str(self.folder / "mocban.toml"),
-        ]
         master, slave = os.openpty()
         try:
             os.write(master, typed.encode())
             return subprocess.run(
-                argv, stdin=slave, stdout=subprocess.DEVNULL, check=False, timeout=60
+                command(self.folder, *words),
+                stdin=slave,
+                stdout=subprocess.DEVNULL,
+                check=False,
+                timeout=60,
             ).returncode
         finally:
             os.close(master)
@@ -149,10 +141,7 @@ def test_a_dry_run_asks_no_service(tmp_path: Path) -> None:
     (tmp_path / "mocban.toml").write_text(
         f'data_dir = "{tmp_path}"\n[ops]\nport = 9\n', encoding="utf-8"
     )
-    argv = [
-        sys.executable, "-m", "mocban", "runbook", "run", "gate-storm", "--dry-run", "--config",
-        str(tmp_path / "mocban.toml"),
-    ]  # fmt: skip
+    argv = command(tmp_path, "run", "gate-storm", "--dry-run")
     done = subprocess.run(
         [*argv, "--var", "device=gate-7", "--json"], capture_output=True, text=True, check=True
     )

@@ -15,6 +15,7 @@ import pytest
 from mocban.access import Refusal
 from ops.runbooks import cacao
 from ops.runbooks.library import FILES_MAX, Library
+from ops.runbooks.model import Playbook
 from tests.support.papers import (
     DATA,
     LOOK,
@@ -67,6 +68,10 @@ def desk(tmp_path: Path) -> Desk:
     return Desk(tmp_path)
 
 
+def read(name: str) -> Playbook:
+    return cacao.parse((SHIPPED / f"{name}.json").read_bytes())
+
+
 def codes(body: Body) -> list[str]:
     return [one["code"] for one in body["errors"]]
 
@@ -113,6 +118,51 @@ def test_lint_of_what_is_no_playbook(desk: Desk, tmp_path: Path, data: bytes, co
     file.write_bytes(data)
     assert desk("lint", str(file))[0] == 1
     assert code in codes(desk("lint", str(file))[1])
+
+
+@pytest.mark.parametrize(
+    ("lang", "head", "step", "end"),
+    [
+        ("vi", "Cổng an ninh kêu liên tục: bài tập", "✓ Bật tiếng cổng lại", "✓ Kết thúc: xong"),
+        ("en", "The gate cries without end: its drill", "✓ Let the gate cry again", "✓ It ends: done"),
+    ],
+)  # fmt: skip
+def test_a_drill_is_played_without_a_service(
+    desk: Desk, lang: str, head: str, step: str, end: str
+) -> None:
+    done = desk.typed("run", "gate-storm", "--drill", "--lang", lang)
+    lines = done.stdout.splitlines()
+    assert (done.returncode, lines[0].startswith(head), lines[-1]) == (0, True, end), done
+    assert lines[-2].strip() == step
+    code, body = desk("run", "gate-storm", "--drill")
+    assert (code, body["ends"], body["errors"]) == (0, "done", [])
+    assert [row["id"] for row in body["steps"]] == read("gate-storm").drill["path"]
+
+
+def test_a_drill_that_goes_or_ends_otherwise_than_it_says_is_a_no(
+    desk: Desk, tmp_path: Path
+) -> None:
+    def drill(**more: object) -> str:
+        body = json.loads((SHIPPED / "gate-storm.json").read_bytes())
+        (own,) = body["playbook_extensions"].values()
+        own["drill"] = {**own["drill"], **more} if more else None
+        file = tmp_path / "gate-storm.json"
+        file.write_text(json.dumps(body))
+        return str(file)
+
+    answers = read("gate-storm").drill["answers"]
+    first = next(iter(answers))
+    failed = {**answers, first: [{"outcome": "failed"}]}
+    for more in ({"ends": "failed"}, {"ends": "failed", "path": []}, {"path": [first]}):
+        code, body = desk("run", drill(**more), "--drill")
+        assert (code, codes(body)) == (1, ["drill-path"]), more
+    done = desk.typed("run", drill(answers=failed, path=[]), "--drill", "--lang", "en")
+    assert "✗ Let the gate test itself  (it failed)" in done.stdout
+    code, body = desk("run", drill(), "--drill")
+    assert (code, codes(body)) == (2, ["no-drill"])
+    for word in (("--dry-run",), ("--var", "device=gate-1")):
+        assert desk("run", "gate-storm", "--drill", *word)[0] == 2
+    assert not (desk.data / "ops" / "ops.db").exists()
 
 
 @pytest.mark.parametrize("name", ["nowhere.json", "./no/where", "no-such-name"])

@@ -101,3 +101,41 @@ def test_fonts_are_there_with_their_licence_and_nothing_else() -> None:
             assert (await client.get("/fonts/../web.py")).status_code == 404
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    "said",
+    [b"", b"GET / HT", b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\nGET /"],
+    ids=["nothing", "half a head", "half of the next head"],
+)
+def test_who_does_not_finish_asking_is_hung_up_on(
+    said: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web, "HEAD_SECONDS", 0.2)
+
+    async def scenario() -> None:
+        async with served() as (url, _, _):
+            reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rsplit(":", 1)[1]))
+            writer.write(said)
+            async with asyncio.timeout(8):
+                rest = await reader.read()  # its end is what we wait for
+            assert (b"hello" in rest) == (b"\r\n\r\n" in said)
+            writer.close()
+
+    asyncio.run(scenario())
+
+
+def test_who_listens_to_a_long_answer_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web, "HEAD_SECONDS", 0.05)
+
+    async def scenario() -> None:
+        async with served() as (url, _, _):
+            reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rsplit(":", 1)[1]))
+            writer.write(b"GET /hang HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            await reader.readuntil(b"data: x\n\n")
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.5):  # many times the patience
+                    await reader.readuntil(b"never")
+            writer.close()
+
+    asyncio.run(scenario())

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from mocban import identity
-from ops.console import sheet, signing, view
+from ops.console import fleet, sheet, signing, view
 from ops.console.feed import Picture
 from ops.console.grid import printable
 from ops.console.view import Eye
@@ -88,9 +88,39 @@ def test_resolved_incidents_come_last_and_only_if_wanted() -> None:
 def test_counts_in_words() -> None:
     assert view.severities(picture(), VI) == "3   !! nguy cấp 1   ! nặng 1   - nhẹ 1"
     assert view.waits(picture(), EN) == "to approve 1 · by hand 0 · under way 0"
-    assert view.fleet(picture(), VI) == "trực tuyến 1 · mất kết nối 1 · chưa rõ 1 · lâu nhất 5 phút"
+    assert (
+        fleet.presence(picture(), VI)
+        == "trực tuyến 1 · mất kết nối 1 · chưa rõ 1 · lâu nhất 5 phút"
+    )
     assert view.today(counts(), EN) == "loans 12 · returns 9 · refused 1 · alarms 4 · people in 80"
     assert view.today(None, EN) == "no data yet"
+
+
+def test_the_fact_that_waits_longest_is_told_with_its_device() -> None:
+    def told(*found: dict[str, Any]) -> str:
+        return fleet.outboxes(picture(devices=found), VI)
+
+    silent = device("a") | {"waiting": None}
+    assert told() == told(silent) == "chưa có dữ liệu"
+    assert told(silent, device("b")) == "không có tin nào"
+    late = device("b") | {"waiting": 3, "oldest": "2026-11-25T07:55:00.000Z"}
+    later = device("c") | {"waiting": 2, "oldest": "2026-11-25T05:05:00.000Z"}
+    assert told(late, later) == "5 tin trên 2 thiết bị · cũ nhất 3 giờ (c)"
+    assert told(device("b") | {"waiting": 1, "oldest": "?"}) == "1 tin trên 1 thiết bị"
+    lines = [line for line, _ in fleet.sheet(late | {"mode": "open"}, picture(), VI)]
+    assert "Chờ gửi: 3 · cũ nhất 10 phút" in lines
+    assert "Chế độ: open" in lines
+
+
+def test_devices_of_an_older_gateway_say_nothing_of_what_waits() -> None:
+    old = {
+        name: told
+        for name, told in device("a").items()
+        if name not in {"waiting", "oldest", "mode"}
+    }
+    assert fleet.rows(picture(devices=(old,)), VI)[0].cells[4] == ""
+    assert fleet.rows(picture(devices=(device("a"),)), VI)[0].cells[4] == "0"
+    assert not any("Chờ gửi" in line for line, _ in fleet.sheet(old, picture(), VI))
 
 
 def test_bars_show_a_day_of_nothing_as_nothing() -> None:
@@ -102,10 +132,10 @@ def test_bars_show_a_day_of_nothing_as_nothing() -> None:
 
 
 def test_devices_gone_first_and_found_by_letters() -> None:
-    rows = view.devices(picture(), VI)
+    rows = fleet.rows(picture(), VI)
     assert [row.key for row in rows] == ["gate-1/gate", "kiosk-2/kiosk", "kiosk-1/kiosk"]
-    assert [row.key for row in view.devices(picture(), VI, "mat ket noi")] == ["gate-1/gate"]
-    assert view.devices(picture(), VI, "xyz") == []
+    assert [row.key for row in fleet.rows(picture(), VI, "mat ket noi")] == ["gate-1/gate"]
+    assert fleet.rows(picture(), VI, "xyz") == []
 
 
 def test_the_question_is_put_in_words_made_of_what_is_signed() -> None:
@@ -165,6 +195,11 @@ def test_a_ring_of_parents_ends() -> None:
         lambda ask: ask["documents"][0]["body"].update(by="person:eve"),
         lambda ask: ask["documents"][0]["body"].update(v=2),
         lambda ask: ask["documents"][2].update(namespace="ssh"),
+        lambda ask: ask["documents"][1]["body"]["args"].update(mode="closed"),
+        lambda ask: ask["commands"].pop(),
+        lambda ask: ask["commands"].append(
+            {"type": "http-api", "command": "POST http://a/ HTTP/1.1"}
+        ),
         lambda ask: ask.update(documents=[]),
         lambda ask: ask.pop("documents"),
     ],

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from kiosk import sealing
-from kiosk.journal import Journal, _encode
+from kiosk.journal import RECORD, Journal
 from kiosk.session.effects import Tell
 from kiosk.session.events import (
     CardSeen,
@@ -126,7 +126,9 @@ def test_what_the_release_before_wrote_in_clear_is_read_and_sealed_at_rest(tmp_p
                " PRIMARY KEY (component, version)) STRICT")  # fmt: skip
     checksum = sha256(first.read_bytes()).hexdigest()[:16]
     db.execute("INSERT INTO migration VALUES ('journal', 1, ?)", (checksum,))
-    db.executemany("INSERT INTO journal (kind, body) VALUES (?, ?)", map(_encode, a_borrow()[:5]))
+    db.executemany(
+        "INSERT INTO journal (kind, body) VALUES (?, ?)", map(RECORD.write, a_borrow()[:5])
+    )
     db.close()
     journal = Journal(path)
     visit = journal.replay()

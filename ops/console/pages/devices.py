@@ -11,7 +11,7 @@ from textual.binding import BindingType
 from textual.widget import Widget
 from textual.widgets import Input, Static
 
-from ops.console import view
+from ops.console import fleet
 from ops.console.actions import bindings
 from ops.console.feed import Picture
 from ops.console.grid import Grid
@@ -29,6 +29,7 @@ class Devices(Page):
     def __init__(self) -> None:
         super().__init__()
         self._given: object = None
+        self._filter = ""
         self._rows: list[Row] = []
 
     def body(self) -> ComposeResult:
@@ -37,7 +38,7 @@ class Devices(Page):
         field.cursor_blink = False
         field.display = False
         yield field
-        yield Grid((14, 0, 8, 10, 9, 16), id="devices-table")
+        yield Grid((14, 0, 8, 10, 8, 8, 16), id="devices-table")
 
     def home(self) -> Widget:
         return self.query_one(Grid)
@@ -58,17 +59,17 @@ class Devices(Page):
         # Thousands of rows are not made anew every two seconds to say the same.
         given = (picture.devices, eye.lang, field.value, int(eye.now.timestamp() // 60))
         if given != self._given:
-            self._given, self._rows = given, view.devices(picture, eye, field.value)
-            columns = [
-                say(f"col-{one}") for one in ("state", "device", "app", "seen", "version", "last")
-            ]
-            self.query_one(Grid).show(columns, self._rows)
+            own = self._given is not None and field.value != self._filter
+            self._given, self._filter = given, field.value
+            self._rows = fleet.rows(picture, eye, field.value)
+            columns = [say(f"col-{one}") for one in fleet.COLUMNS]
+            self.query_one(Grid).show(columns, self._rows, own=own)
         if field.value:
             told = say("filtered", text=field.value, n=len(self._rows), all=len(picture.devices))
         elif field.has_focus:
             told = say("filter")
         elif picture.devices:
-            told = view.fleet(picture, eye)
+            told = fleet.presence(picture, eye)
         else:
             told = say("age-none" if picture.gateway.at is None else "devices-none")
         self.put("filtered", Text(told, style="bold"))
@@ -81,7 +82,7 @@ class Devices(Page):
             (one for one in picture.devices if (one["device"], one["app"]) == (device, app)), None
         )
         if found is not None:
-            lines = view.device(found, picture, eye)
+            lines = fleet.sheet(found, picture, eye)
             await self.desk.push_screen_wait(Read(f"{device} ({app})", lines, eye.say("close")))
 
     def back(self) -> bool:

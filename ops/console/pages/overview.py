@@ -10,7 +10,7 @@ from textual.binding import BindingType
 from textual.widget import Widget
 from textual.widgets import Static
 
-from ops.console import view
+from ops.console import fleet, view
 from ops.console.actions import bindings
 from ops.console.feed import Picture
 from ops.console.grid import Grid, printable
@@ -32,6 +32,12 @@ class Overview(Page):
     def home(self) -> Widget:
         return self.query_one(Grid)
 
+    @property
+    def chosen(self) -> str:
+        """Kind and key of the thing under the cursor."""
+        found = self.query(Grid)
+        return found.first().chosen if found else ""
+
     def show(self, picture: Picture, eye: Eye) -> None:
         say = eye.say
         none, known, there = (
@@ -42,7 +48,8 @@ class Overview(Page):
         facts = [
             (say("open-incidents"), view.severities(picture, eye) if known else none),
             (say("waits"), view.waits(picture, eye) if known else none),
-            (say("devices"), view.fleet(picture, eye) if there else none),
+            (say("devices"), fleet.presence(picture, eye) if there else none),
+            (say("col-waiting"), fleet.outboxes(picture, eye) if there else none),
             (say("today"), view.today(picture.counts, eye)),
         ]
         wide = max(len(name) for name, _ in facts)
@@ -54,7 +61,8 @@ class Overview(Page):
         text.append("".join(f"{line}\n" for line in drawn if line))
         text.rstrip()
         self.put("counts", text)
-        rows = view.todo(picture, eye)
+        asked = known or bool(picture.ops.trouble)
+        rows = view.todo(picture, eye) if asked else []  # or devices would stand first for a moment
         self.put(
             "none",
             Text(say("todo") if rows else say("todo-none" if known else "age-none"), style="bold"),
@@ -64,7 +72,7 @@ class Overview(Page):
 
     async def open(self) -> None:
         """Go to the chosen thing."""
-        kind, _, key = self.query_one(Grid).chosen.partition(":")
+        kind, _, key = self.chosen.partition(":")
         key = key.partition("#")[0]  # of a step that waits: its execution
         pages = {"incident": "incidents", "execution": "runbooks", "device": "devices"}
         if kind in pages:

@@ -14,7 +14,7 @@ from textual.widgets import DataTable, Static
 
 from ops.console import actions
 from ops.console.feed import Line, Picture
-from ops.console.grid import printable
+from ops.console.grid import Grid, printable
 from ops.console.view import Eye
 from ops.console.words import age, trouble
 
@@ -28,6 +28,7 @@ WIDTH, HEIGHT = 80, 24
 class Page(Screen[None]):
     """A page of the console. Subclasses fill ``body`` and ``show``."""
 
+    AUTO_FOCUS: ClassVar[str | None] = "Grid"  # not the first field, which may not be shown
     CALLED: ClassVar[str] = ""
     """Its name in ``actions.PAGES``."""
 
@@ -63,6 +64,14 @@ class Page(Screen[None]):
     def chosen(self) -> str:
         """Key of the thing under the cursor; empty if there is none."""
         return ""
+
+    def settled(self) -> bool:
+        """Whether a key can be meant for what is chosen; if not, the next one can, once the person has looked."""
+        found = self.query(Grid)
+        if not found or found.first().settled:
+            return True
+        found.first().settle()
+        return False
 
     async def open(self) -> None:
         """The chosen thing in full."""

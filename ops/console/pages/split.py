@@ -58,8 +58,12 @@ class Split(Page):
         self.query_one(Grid).seek(key)
 
     def show(self, picture: Picture, eye: Eye) -> None:
-        self.query_one(Grid).show(*self.table(picture, eye))
+        grid = self.query_one(Grid)
+        grid.show(*self.table(picture, eye))
         if self.chosen != self._seen:  # rows may move below a cursor that stays
+            if self._seen and not grid.display and not grid.holds(self._seen):
+                self.back()  # nobody shall read on in another one
+                self.desk.call_later(self.desk.tell, eye.say("left-list"))
             self._seen = self.chosen
             self.look_at(self._seen)
         self.put("text", rich(self.sheet(picture, eye, self.chosen)))
