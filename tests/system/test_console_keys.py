@@ -97,16 +97,30 @@ def test_the_palette_finds_without_diacritics_and_goes_there(stand: Recorded) ->
     visit(scene, stand)
 
 
+async def read_through(console: Console, pilot: Pilot[None]) -> str:
+    """Every line of the paper that lies open, page by page; each page is waited for."""
+    paper = console.screen.query_one("#paper")
+    await until(pilot, lambda: paper.max_scroll_y > 0, "there is more than one page")
+    seen: set[str] = set()
+    while True:
+        page, at = lines(console), paper.scroll_y
+        seen.update(" ".join(line.split()) for line in page)
+        if at >= paper.max_scroll_y:
+            return "\n".join(seen)
+        await pilot.press("pagedown")
+
+        def turned(page: list[str] = page, at: float = at) -> bool:
+            return paper.scroll_y > at and lines(console) != page
+
+        await until(pilot, turned, "the next page stands")
+
+
 def test_help_names_every_key_and_the_same_by_command(stand: Recorded) -> None:
     async def scene(console: Console, pilot: Pilot[None]) -> None:
         for key in ("question_mark", "f1"):
             await pilot.press(key)
             await shows(pilot, "Trợ giúp: phím và lệnh tương đương")
-            seen: set[str] = set()
-            for _ in range(12):
-                seen.update(" ".join(line.split()) for line in lines(console))
-                await pilot.press("pagedown")
-            text = "\n".join(seen)
+            text = await read_through(console, pilot)
             assert "mocban ops incidents ack NO --by ME" in text
             for one in ACTIONS:
                 assert one.sentence("vi") in text
