@@ -87,7 +87,7 @@ def asking(by: str = "app:ops", have: tuple[str, ...] = ()) -> dict[str, Any]:
             step(LOOK, "Ra cổng xem vật gây nhiễu", "Look for what disturbs the gate", "todo"),
         ],
         "log": [{"no": 1, "at": "2026-11-25T08:01:00.000Z", "actor": "app:ops", "what": "execution-begun", "text": "",
-                 "args": {"playbook": "Gate storm"}}],
+                 "args": {"playbook": "Gate storm", "playbook_vi": WORDS["vi"]["name"]}}],
         "asks": [{
             "step": SILENCE, "persons": 1, "have": list(have), "expires": "2026-11-25T12:01:00.000Z",
             "documents": [
