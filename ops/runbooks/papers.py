@@ -15,10 +15,12 @@ from mocban.cli import ConfigOption, JsonOption, emit, user
 from mocban.clock import SystemClock
 from mocban.config import Config
 from mocban.errors import ConfigError, Exit
+from mocban.i18n import language
 from mocban.ids import new_id
 from ops.runbooks import cacao
 from ops.runbooks.library import Found, Library, examined
 from ops.runbooks.problem import Problem
+from ops.runbooks.saying import N_, say
 from ops.runbooks.sign import sign as signed
 from ops.settings import OpsSettings, playbooks
 
@@ -37,7 +39,7 @@ def lint(
         list[str] | None, typer.Argument(metavar="FILE|NAME…", help="Without one, all there are.")
     ] = None,
     path: ConfigOption = None,
-    lang: LangOption = "en",
+    lang: LangOption = "",
     as_json: JsonOption = False,
 ) -> None:
     """Say what is wrong with playbooks; exit 1 if one has an error."""
@@ -49,19 +51,22 @@ def lint(
         ]
         emit({"ok": not wrong, "playbooks": [each.as_json() for each in found], "errors": errors})
     else:
-        typer.echo("\n\n".join(_report(each, lang) for each in found))
+        tongue = language(lang)
+        typer.echo("\n\n".join(_report(each, tongue) for each in found))
     raise typer.Exit(Exit.NO if wrong else Exit.DONE)
 
 
 def list_playbooks(
-    path: ConfigOption = None, lang: LangOption = "en", as_json: JsonOption = False
+    path: ConfigOption = None, lang: LangOption = "", as_json: JsonOption = False
 ) -> None:
     """List the playbooks of this house and those mocban ships."""
     found = _library(path)[1].all()
     if as_json:
         emit({"ok": True, "playbooks": [each.as_json() for each in found], "errors": []})
         return
-    typer.echo("\n".join(_line(each, lang) for each in found) or "no playbooks")
+    tongue = language(lang)
+    lines = [_line(each, tongue) for each in found] or [say(tongue, N_("There is no playbook."))]
+    typer.echo("\n".join(lines))
 
 
 def sign(
@@ -185,24 +190,24 @@ def _write(file: Path, body: dict[str, Any]) -> None:
 def _report(one: Found, lang: str) -> str:
     rows = []
     for problem in one.problems:
-        say, do = problem.told(lang)
+        told, do = problem.told(lang)
         step = one.playbook.steps.get(problem.step) if one.playbook else None
         where = _words(step.words, step.name, lang) if step else ""
-        place = f"[{where}] " if where and where not in say else ""
-        rows.append(f"  {problem.level:8} {problem.code:20} {place}{say}: {do}.")
-    return "\n".join([_line(one, lang), *(rows or ["  nothing wrong"])])
+        place = f"[{where}] " if where and where not in told else ""
+        rows.append(f"  {problem.level:8} {problem.code:20} {place}{told}: {do}.")
+    return "\n".join([_line(one, lang), *(rows or ["  " + say(lang, N_("nothing wrong"))])])
 
 
 def _line(one: Found, lang: str) -> str:
     title = _words(one.playbook.words, one.playbook.name, lang) if one.playbook else ""
     asks = [v.name for v in one.playbook.variables.values() if v.external] if one.playbook else []
     if one.runnable:
-        state = f"runs, signed by {one.signed_by}"
+        state = say(lang, N_("runs, signed by {who}"), who=one.signed_by)
     elif one.playbook is None or one.halting:
-        state = "cannot run"
+        state = say(lang, N_("cannot run"))
     else:
-        state = "dry-run only: no pinned key signed it"
-    asked = f"  asks for {', '.join(asks)}" if asks else ""
+        state = say(lang, N_("dry-run only: no pinned key signed it"))
+    asked = "  " + say(lang, N_("asks for {names}"), names=", ".join(asks)) if asks else ""
     return f"{one.stem}  {title}  ({state}){asked}"
 
 
@@ -217,6 +222,6 @@ def _refuse(found: Found, halting: list[Problem], *, as_json: bool) -> NoReturn:
         errors = [{k: one.as_json()[k] for k in ("code", "say", "do")} for one in halting]
         emit({"ok": False, "playbook": found.as_json(), "errors": errors})
     else:
-        typer.echo(_report(found, "en"))
+        typer.echo(_report(found, language()))
         typer.echo(f"mocban: not signed, {first.say}: {first.do}.", err=True)
     raise typer.Exit(Exit.NO)

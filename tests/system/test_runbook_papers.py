@@ -96,8 +96,8 @@ def test_lint_says_it_in_the_language_asked_for(desk: Desk, tmp_path: Path) -> N
     file.write_bytes(written(spoilt(lambda b: b["workflow"][LOOK].update(on_success=LOOK))))
     said = desk.typed("lint", str(file), "--lang", "vi")
     assert said.returncode == 1 and "Bước “Look” quay lại chính nó" in said.stdout
-    said = desk.typed("lint", "gate-storm")
-    assert said.returncode == 0 and "nothing wrong" in said.stdout
+    said = desk.typed("lint", "gate-storm", "--lang", "vi")
+    assert said.returncode == 0 and "không có gì sai" in said.stdout
 
 
 def test_lint_of_others_playbooks_warns_and_goes_on(desk: Desk) -> None:
@@ -194,7 +194,7 @@ def test_a_shipped_playbook_is_signed_pinned_and_runs(desk: Desk) -> None:
     assert found["reader-lost"]["shipped"] and not found["reader-lost"]["runnable"]
     assert desk("sign", "gate-storm")[1]["pinned"] is True  # again, with the same key
     told = desk.typed("list", "--lang", "vi")
-    assert "Cổng an ninh kêu liên tục  (runs, signed by" in told.stdout
+    assert "Cổng an ninh kêu liên tục  (chạy được, " in told.stdout
     assert "__device__" in told.stdout
 
 
