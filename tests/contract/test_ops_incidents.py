@@ -103,7 +103,8 @@ def test_a_cursor_that_is_lost_or_a_gateway_that_is_another_changes_nothing(
             with ops:
                 cry(gate, 4, 4)
                 until(partial(moved, cursor, text), "it is read anew")
-                assert kinds(ops) == [("gate-alarm", "gate-1", 4)]
+                # The cry may come with a later page; whatever was counted twice never comes to four.
+                until(lambda: kinds(ops) == [("gate-alarm", "gate-1", 4)], "it counts once")
 
 
 def test_a_reader_lost_by_fact_and_by_alert_is_one_incident_until_it_is_back(
