@@ -13,7 +13,8 @@ from kiosk.devices.base import Pad, Tag
 from kiosk.devices.noise import Noise
 from kiosk.session.events import CardSeen, TagGone, TagOdd, TagSeen
 from kiosk.session.state import Item
-from kiosk.wire.iso28560 import Blank, CardTag, Damaged, Foreign, ItemTag, decode
+from kiosk.wire.content import Blank, CardTag, Damaged, Foreign, ItemTag
+from kiosk.wire.tag import decode
 from mocban import log
 from mocban.errors import RemoteFault
 from mocban.ids import jitter, new_id

@@ -15,7 +15,7 @@ from mocban.errors import ConfigError
 GROUP = "mocban.devices"
 
 PADS: dict[str, str] = {
-    "feig": "kiosk.devices.feig_pad:FeigPad",
+    "feig": "kiosk.devices.feig_pad:feig_pad",
 }
 
 GATES: dict[str, str] = {

@@ -9,13 +9,12 @@ from kiosk.emulators.feig import Answer, control, converse, grant, refuse, until
 from kiosk.emulators.things import WorldTag
 from kiosk.emulators.tty import TtyLine
 from kiosk.emulators.world import World
-from kiosk.wire.iso15693 import SystemInfo, Uid
+from kiosk.wire.iso15693 import Found, SystemInfo, Uid
 from kiosk.wire.iso_host import Command, OutputMask, Request, Status, Version
 from kiosk.wire.iso_host_tags import (
     MORE,
     MOST_BYTES,
     Blocks,
-    Found,
     Mode,
     Sub,
     TagCommand,

@@ -14,7 +14,8 @@ from kiosk.devices.base import Gate, Passage
 from kiosk.devices.noise import Noise
 from kiosk.gate.ledger import Ledger
 from kiosk.settings import GateSettings, Security
-from kiosk.wire.iso28560 import ItemTag, decode
+from kiosk.wire.content import ItemTag
+from kiosk.wire.tag import decode
 from mocban import log
 from mocban.clock import Clock
 from mocban.errors import RemoteFault, StorageError

@@ -99,6 +99,14 @@ class SystemInfo:
     ic: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One tag of an inventory. ``dsfid`` is None where the reader does not pass it on."""
+
+    uid: Uid
+    dsfid: int | None = None
+
+
 class TagError(RemoteProtocolError):
     """The tag answered with an error code."""
 

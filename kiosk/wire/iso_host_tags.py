@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-from kiosk.wire.iso15693 import SystemInfo, Uid
+from kiosk.wire.iso15693 import Found, SystemInfo, Uid
 from kiosk.wire.iso_host import Command, Request
 from mocban.errors import LocalProtocolError, RemoteProtocolError
 
@@ -110,17 +110,9 @@ def system_info(uid: Uid) -> Request:
     return _to(uid, Sub.SYSTEM_INFO)
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """One tag of an inventory."""
-
-    uid: Uid
-    dsfid: int = 0
-
-
 def encode_found(tags: list[Found]) -> bytes:
     """The data of an inventory's answer."""
-    rows = (bytes((ISO15693, tag.dsfid)) + tag.uid.value for tag in tags)
+    rows = (bytes((ISO15693, tag.dsfid or 0)) + tag.uid.value for tag in tags)
     return bytes((len(tags),)) + b"".join(rows)
 
 

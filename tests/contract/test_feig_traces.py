@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from kiosk.devices.feig_gate import FeigGate
-from kiosk.devices.feig_pad import FeigPad
+from kiosk.devices.feig_pad import feig_pad
 from kiosk.emulators import gate, pad
 from kiosk.emulators.world import DEMO, World
 from kiosk.transports.base import ByteStream, open_stream
@@ -183,7 +183,7 @@ def test_a_late_answer_never_answers_the_next_question() -> None:
     async def scenario() -> None:
         # The first inventory stays unanswered past the deadline; its answer comes with that of the repeat.
         async with script("late", VERSION, b"", NO_TAG + ONE_TAG, NO_TAG, b""):
-            feig = FeigPad("memory://late")
+            feig = feig_pad("memory://late")
             await feig.open()
             assert await feig.tags() == []
             assert await feig.tags() == []
@@ -196,7 +196,7 @@ def test_a_late_answer_never_answers_the_next_question() -> None:
 def test_an_answer_to_another_command_is_noise() -> None:
     async def scenario() -> None:
         async with script("other", VERSION, VERSION + NO_TAG, b""):
-            feig = FeigPad("memory://other")
+            feig = feig_pad("memory://other")
             await feig.open()
             assert await feig.tags() == []
             assert feig.noise == len(VERSION)
@@ -210,7 +210,7 @@ def test_an_inventory_that_does_not_add_up_is_a_lost_reader_and_not_an_empty_pad
 
     async def scenario() -> None:
         async with script("wrong", VERSION, wrong, b""):
-            feig = FeigPad("memory://wrong")
+            feig = feig_pad("memory://wrong")
             await feig.open()
             with pytest.raises(DeviceLost):
                 await feig.tags()
@@ -225,7 +225,7 @@ def test_an_antenna_fault_is_a_lost_reader_and_not_an_empty_pad() -> None:
 
     async def scenario() -> None:
         async with script("fault", VERSION, fault, reset, fault, b""):
-            feig = FeigPad("memory://fault")
+            feig = feig_pad("memory://fault")
             await feig.open()
             with pytest.raises(DeviceLost, match="antenna"):
                 await feig.tags()

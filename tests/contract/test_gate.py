@@ -14,7 +14,8 @@ from kiosk.devices import GATES, open_gate
 from kiosk.devices.base import Gate, Passage, People
 from kiosk.emulators import gate as feig_emulator
 from kiosk.emulators.world import World
-from kiosk.wire.iso28560 import ItemTag, decode
+from kiosk.wire.content import ItemTag
+from kiosk.wire.tag import decode
 from mocban.errors import ConfigError, DeviceLost, RemoteProtocolError
 from tests.support.emulated import demo, emulated, until
 

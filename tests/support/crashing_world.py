@@ -161,6 +161,13 @@ class Model:
             return None
         return Security().on_loan if uid in self.opened else Security().in_stock
 
+    async def write_eas(self, uid: str, *, armed: bool) -> bool:
+        return await self.write_afi(uid, Security().in_stock if armed else Security().on_loan)
+
+    async def read_eas(self, uid: str) -> bool | None:
+        afi = await self.read_afi(uid)
+        return None if afi is None else afi == Security().in_stock
+
     async def open(self) -> str:
         return ""
 

@@ -9,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kiosk.wire import iso_host, iso_host_gate, iso_host_tags
-from kiosk.wire.iso15693 import SystemInfo, Uid
-from kiosk.wire.iso28560 import ItemTag, decode
+from kiosk.wire.content import ItemTag
+from kiosk.wire.iso15693 import Found, SystemInfo, Uid
 from kiosk.wire.iso_host import OutputMask, Reply, Request, Status, Version
 from kiosk.wire.iso_host_gate import Batch, Has, Output, Piggyback, Record
-from kiosk.wire.iso_host_tags import Blocks, Found, TagCommand
+from kiosk.wire.iso_host_tags import Blocks, TagCommand
+from kiosk.wire.tag import decode
 from mocban.errors import LocalProtocolError, RemoteProtocolError
 
 UID = Uid.parse("E004010012345678")

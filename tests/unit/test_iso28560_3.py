@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kiosk.wire.crc import CCITT_FALSE
-from kiosk.wire.iso28560 import (
+from kiosk.wire.content import (
     Blank,
     CardTag,
     Damage,
@@ -18,10 +17,9 @@ from kiosk.wire.iso28560 import (
     Owner,
     Usage,
     Warn,
-    checksum,
-    decode,
-    turn_blocks,
 )
+from kiosk.wire.crc import CCITT_FALSE
+from kiosk.wire.iso28560_3 import checksum, decode, turn_blocks
 
 V2 = bytes.fromhex("11010131313232333334340000000000000000513E4445373035000000000000")
 DE_MEN = bytes.fromhex(

@@ -8,9 +8,20 @@ real version 2.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from enum import IntEnum, StrEnum
 
+from kiosk.wire.content import (
+    Blank,
+    CardTag,
+    Content,
+    Damage,
+    Damaged,
+    Foreign,
+    ItemTag,
+    Look,
+    Owner,
+    Usage,
+    Warn,
+)
 from kiosk.wire.crc import CCITT_FALSE
 
 BASIC_BLOCK = 34  # bytes; the last two are virtual zeros on a tag of 32
@@ -18,117 +29,6 @@ _TRUNCATED = 32
 _LONG_ID = b"\x01"  # byte 3: the id stands in the library extension block
 _LIBRARY_BLOCK = 1
 _OWNER_CHARS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-/:")
-
-
-class Usage(IntEnum):
-    """Type of usage, ISO 28560-1 element 5, class nibble."""
-
-    ACQUISITION = 0
-    CIRCULATING = 1
-    REFERENCE = 2
-    LOCAL_3 = 3
-    LOCAL_4 = 4
-    FUTURE_5 = 5
-    UNSAID = 6
-    DISCARDED = 7
-    PATRON_CARD = 8
-    EQUIPMENT = 9
-    FUTURE_10 = 10
-    FUTURE_11 = 11
-    FUTURE_12 = 12
-    FUTURE_13 = 13
-    FUTURE_14 = 14
-    FUTURE_15 = 15
-
-
-class Warn(StrEnum):
-    """What is odd about a tag that was understood all the same."""
-
-    BLOCKS_REVERSED = "blocks-reversed"  # bytes backwards inside each 4-byte block
-    VERSION = "version"  # content parameter is neither 1 nor 2
-    PARTS_SWAPPED = "parts-swapped"  # part was stored before parts
-    PARTS_UNKNOWN = "parts-unknown"  # 0 parts
-    COUNTRY = "country"  # no two capital letters
-    OWNER_REPEATS_COUNTRY = "owner-repeats-country"  # the whole ISIL in the owner field
-    ID_NOT_UTF8 = "id-not-utf8"  # read as ISO 8859-1
-    CRC_32 = "crc-32"  # written for 32 bytes on a larger tag with a factory filler behind
-
-
-class Damage(StrEnum):
-    """Why a tag that looks like ours could not be trusted."""
-
-    CHECKSUM = "checksum"
-    MISSING = "missing"  # too few bytes were read; nothing says that they are wrong
-
-
-class Look(StrEnum):
-    """What a foreign tag resembles."""
-
-    ISO28560_2 = "iso28560-2"
-    RFID501 = "rfid501"  # the 3M model
-    NDEF = "ndef"
-    TEXT = "text"
-    NO_ID = "no-id"  # a right basic block without a usable id
-    UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """Owner library: ISO 3166 ``country`` ("" if unreadable), then the ISIL's rest, no hyphen."""
-
-    country: str
-    library: str
-
-    @property
-    def isil(self) -> str:
-        """``VN-BG01``; only the library's part if there is no country."""
-        return f"{self.country}-{self.library}" if self.country and self.library else self.library
-
-
-@dataclass(frozen=True, slots=True)
-class ItemTag:
-    """A library item. ``parts`` 0: unknown. ``version``: the content parameter nibble."""
-
-    id: str
-    usage: Usage
-    parts: int
-    part: int
-    owner: Owner
-    version: int = 1
-    warnings: tuple[Warn, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class CardTag:
-    """A patron card (usage class 8). ``id`` is the card number and never shows in repr."""
-
-    id: str = field(repr=False)
-    owner: Owner
-    version: int = 1
-    warnings: tuple[Warn, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Blank:
-    """Nothing was written: all 00, all FF, or the 55 of a factory."""
-
-
-@dataclass(frozen=True, slots=True)
-class Foreign:
-    """A tag of another model, or none we know."""
-
-    look: Look = Look.UNKNOWN
-
-
-@dataclass(frozen=True, slots=True)
-class Damaged:
-    """Looks like ISO 28560-3 but cannot be trusted. ``missing``: bytes not read, at least."""
-
-    why: Damage
-    missing: int = 0
-
-
-Content = ItemTag | CardTag | Blank | Foreign | Damaged
 
 
 def decode(data: bytes) -> Content:
