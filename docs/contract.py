@@ -312,8 +312,10 @@ the clock and the newest `issued` ever believed, so a clock set back revives not
 
 A person approves with `ssh-keygen -Y sign -n mocban-order` over the canonical form of the request's fields.
 """
-_FEEDS = """A gate does not cry for a tag in a feed that is signed by a pinned key, addressed to it, newer than the
-one it has, and not expired. Without one it decides by the tag alone."""
+_FEEDS = """A feed counts if it is signed by a pinned key, addressed to the device, newer than the one it has, and not
+expired. A gate does not cry for a tag in one; without one it decides by the tag alone. Kiosks and gates get
+`pending-security`: a kiosk on whose pad such a tag lies, as the item named, brings it into the state wanted, proves
+that, and tells `security-mended` once. It does nothing to a tag that it lent or took back itself `since`."""
 _READERS = """
 ## Reading committed facts
 

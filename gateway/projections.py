@@ -13,12 +13,15 @@ from mocban.events import (
     Audited,
     CommandAnswered,
     DeviceChanged,
+    EventsLost,
     FactShed,
     GateAlarmed,
     ItemRefused,
     LoanMade,
     PeopleCounted,
     ReturnMade,
+    SecurityMended,
+    StillArmed,
 )
 
 
@@ -43,6 +46,8 @@ def measures(fact: AnyFact) -> dict[Measure, int]:
             return {"alarms": 1}
         case PeopleCounted():
             return {"people_in": fact.entered, "people_out": fact.left}
+        case SecurityMended() | StillArmed() | EventsLost():
+            return {}
         case DeviceChanged() | Audited() | CommandAnswered() | FactShed():
             return {}
         case _:

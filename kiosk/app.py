@@ -9,9 +9,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from kiosk.devices import open_pad
+from kiosk.heed.feeds import Heed, keep
 from kiosk.ils.port import Ils, IlsSilent
 from kiosk.ils.sip2 import Sip2
 from kiosk.journal import Journal
+from kiosk.pending import Pending
 from kiosk.perform import World
 from kiosk.remote.ledger import Ledger
 from kiosk.remote.logs import Logs
@@ -49,6 +51,8 @@ class Kiosk:
     port: int
     services: dict[str, supervise.Service]
     remote: Remote
+    heed: Heed
+    pending: Pending
 
 
 async def main(config: Config[KioskSettings], stop: asyncio.Event) -> None:
@@ -78,23 +82,34 @@ def assemble(config: Config[KioskSettings], stop: asyncio.Event) -> Iterator[Kio
             on_ready=lambda: runner.ils(ok=True), on_lost=lambda: runner.ils(ok=False),
         )  # fmt: skip
         pad = open_pad(settings.pad_driver, settings.pad)
-        world = World(ils, pad, outbox, settings.security, clock)
+        heed = Heed(config.database, config.identity, config.gateway_keys, clock)
+        closing.callback(heed.close)
+        pending = Pending(config.database, settings.device, heed)
+        closing.callback(pending.close)
+        world = World(ils, pad, outbox, settings.security, clock, pending)
         runner = Runner(settings, journal, world, health)
         _bar_when_full(outbox, runner, health)
+
+        def feed(name: str, payload: bytes) -> None:
+            if heed.take(name, payload):
+                show()
+
         bus = Bus(
             config.mqtt, config.identity, outbox, ca_file=config.ca_file, password=config.broker_password,
+            feeds=feed,
             orders=lambda name, payload: remote.order(name, payload),
             heart=Heart(config.name, health, outbox, clock, config.database.parent, settings.heartbeat_seconds),
         )  # fmt: skip
         bus.on_alarm = lambda say: health.check("broker", not say, say)
 
-        def show(mode: str) -> None:
-            bus.mode = mode
+        def show(mode: str = "") -> None:
+            bus.mode = mode or bus.mode
+            bus.feed_versions = heed.versions
             bus.say()
 
         register = Ledger(config.database)
         closing.callback(register.close)
-        hands = KioskHands(runner, journal, ils, health, outbox, config, clock, stop)
+        hands = KioskHands(runner, journal, ils, health, outbox, config, clock, stop, heed, pending)
         logs = Logs(config.name, clock, settings.log_file, config.ca_file)
         remote = Remote(
             config.identity, config.gateway_keys, config.staff, register, outbox, clock, hands, bus.receipt,
@@ -107,9 +122,9 @@ def assemble(config: Config[KioskSettings], stop: asyncio.Event) -> Iterator[Kio
 
         services: dict[str, supervise.Service] = {
             "runner": runner.run, "ils": ils.run, "bus": bus.run, "orders": remote.run, "modes": remote.modes.run,
-            "http": http, "watchdog": health.watchdog,
+            "feeds": lambda end: keep(heed, show, end), "http": http, "watchdog": health.watchdog,
         }  # fmt: skip
-        yield Kiosk(runner, outbox, health, web.port_of(sock), services, remote)
+        yield Kiosk(runner, outbox, health, web.port_of(sock), services, remote, heed, pending)
 
 
 class KioskHands:
@@ -119,7 +134,7 @@ class KioskHands:
 
     def __init__(
         self, runner: Runner, journal: Journal, ils: Ils, health: Health, outbox: Outbox,
-        config: Config[KioskSettings], clock: Clock, stop: asyncio.Event,
+        config: Config[KioskSettings], clock: Clock, stop: asyncio.Event, heed: Heed, pending: Pending,
     ) -> None:  # fmt: skip
         self._runner = runner
         self._journal = journal
@@ -129,6 +144,8 @@ class KioskHands:
         self._config = config
         self._clock = clock
         self._stop = stop
+        self._heed = heed
+        self._pending = pending
 
     async def self_test(self) -> dict[str, str]:
         """The pad is asked all the time: its check is what a trial would find. The library system is asked now."""
@@ -138,7 +155,7 @@ class KioskHands:
                 await self._ils.item("self-test")  # nobody's book: any answer will do
         except (IlsSilent, TimeoutError):
             fail(found, "ils", "it does not answer")
-        return found
+        return {**found, "feeds": self._heed.said}
 
     async def restart(self, patience: float) -> bool:
         """End once nobody is at it."""
@@ -161,6 +178,8 @@ class KioskHands:
         self._runner.visit = Visit(rules=self._runner.visit.rules)
         self._runner.bar(WIPED, on=True)
         self._journal.compact(Rested(self._clock.now(), self._runner.visit))
+        self._pending.forget()
+        self._heed.forget()
 
 
 def _bar_when_full(outbox: Outbox, runner: Runner, health: Health) -> None:

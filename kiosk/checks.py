@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from kiosk.settings import GateSettings, KioskSettings
 from mocban.config import Config
 from mocban.findings import Finding, Words, port, reach
+
+SERVICE = "/run/pcscd/pcscd.comm"
+"""Where the smart card service is, if the address does not say so."""
 
 
 def kiosk(config: Config[KioskSettings], say: Words) -> Iterator[Finding]:
     """Screen port, pad and library system."""
     screen, ours = port(say, "kiosk.port", config.app.host, config.app.port)
     yield screen
-    yield reader(say, "kiosk.pad", config.app.pad, ours=ours)
+    if config.app.pad_driver == "none":
+        yield Finding("kiosk.pad", True, say("this station has no reader"))
+    else:
+        yield reader(say, "kiosk.pad", config.app.pad, ours=ours)
     yield library(say, config.app.ils.url)
 
 
@@ -39,11 +46,25 @@ def reader(say: Words, name: str, url: str, *, ours: bool) -> Finding:
             told = say("{path} may not be opened").format(path=path)
             return Finding(name, False, told, say("add the service's user to the group dialout"))
         return Finding(name, True, say("{path} is there").format(path=path))
+    if parts.scheme == "pcsc":
+        return _cards(say, name, dict(parse_qsl(parts.query)).get("socket", SERVICE))
     if (
         parts.scheme == "tcp" and not ours
     ):  # a reader takes one connection: the running service has it
         return _answers(say, name, parts.hostname or "", parts.port or 0, do)
     return Finding(name, True, say("{url} belongs to the running service").format(url=url))
+
+
+def _cards(say: Words, name: str, socket: str) -> Finding:
+    """The smart card service waits at its socket; which readers it has is not asked: that could start it."""
+    if find_spec("smartcard") is None:
+        told = say("the Python package pyscard is missing")
+        return Finding(name, False, told, say('pip install "mocban[pcsc]"'))
+    if not Path(socket).is_socket():
+        told = say("there is no {path}").format(path=socket)
+        do = say("start the smart card service: systemctl start pcscd.socket")
+        return Finding(name, False, told, do)
+    return Finding(name, True, say("{path} is there").format(path=socket))
 
 
 def library(say: Words, url: str) -> Finding:

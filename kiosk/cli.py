@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import os
 import tempfile
 import tomllib
 from contextlib import suppress
@@ -57,19 +59,49 @@ def ils(
 
 
 @emulate.command()
-def pad(world: WorldOption, link: LinkOption, as_json: JsonOption = False) -> None:
-    """A FEIG reader pad on a pty."""
-    from kiosk.emulators.pad import main
+def pad(
+    world: WorldOption,
+    link: LinkOption,
+    driver: Annotated[
+        str,
+        typer.Option(
+            "--driver",
+            help="feig, 3m, rr9, uhf18, pcsc, none; or world: as its panel says, and changing with it.",
+        ),
+    ] = "feig",
+    begin: Annotated[
+        str, typer.Option("--begin", help="With --driver world: the reader to begin with.")
+    ] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """A reader pad: on a pty, or behind a smart card service of its own (pcsc)."""
+    from kiosk.emulators.switchable import WORLD, emulator, main
 
-    run_service(lambda stop: main(_world(world), link, stop), as_json=as_json)
+    if begin and driver != WORLD:
+        raise ConfigError(
+            "--begin belongs to --driver world", "leave it out, or add that", code="usage"
+        )
+    if driver != WORLD:
+        emulator(driver)
+    if driver == "pcsc" and not as_json:
+        typer.echo(f"pcsc://?socket={link.absolute()}")
+    run_service(lambda stop: main(_world(world), link, stop, driver, begin), as_json=as_json)
 
 
 @emulate.command("gate")
-def gate_reader(world: WorldOption, link: LinkOption, as_json: JsonOption = False) -> None:
-    """A FEIG gate reader on a pty."""
-    from kiosk.emulators.gate import main
+def gate_reader(
+    world: WorldOption,
+    link: LinkOption,
+    driver: Annotated[str, typer.Option("--driver", help="feig or uhf288.")] = "feig",
+    as_json: JsonOption = False,
+) -> None:
+    """A gate reader on a pty."""
+    from kiosk.emulators import gate, uhf_gate
 
-    run_service(lambda stop: main(_world(world), link, stop), as_json=as_json)
+    mains = {"feig": gate.main, "uhf288": uhf_gate.main}
+    if driver not in mains:
+        raise ConfigError(f"there is no gate called {driver}", "feig or uhf288", code="usage")
+    run_service(lambda stop: mains[driver](_world(world), link, stop), as_json=as_json)
 
 
 @emulate.command()
@@ -113,10 +145,18 @@ def panel(
 
 
 def _world(path: Path) -> Path:
-    """The world's file, made from the demo seed by whichever peer comes first."""
+    """The world's file, made from the demo seed by whichever peer comes first, or grown if it is of an earlier day."""
+    from kiosk.emulators.tables import build
     from kiosk.emulators.world import DEMO, World
 
-    if not path.exists():
+    if path.exists():
+        turn = os.open(path.parent, os.O_RDONLY)
+        try:
+            fcntl.flock(turn, fcntl.LOCK_EX)  # all peers come at once, and a column is added once
+            build(path)
+        finally:
+            os.close(turn)
+    else:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
             new = Path(folder) / path.name

@@ -7,14 +7,17 @@ import contextlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import Any, assert_never
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
 from kiosk.devices import open_gate
-from kiosk.gate.excuses import Excuses
+from kiosk.gate.known import Known
 from kiosk.gate.ledger import Ledger
-from kiosk.gate.watch import Watch
+from kiosk.gate.loans import Loans
+from kiosk.gate.watch import Turn, Watch
+from kiosk.heed.feeds import Heed, keep
 from kiosk.remote import ledger as orders
 from kiosk.remote.logs import Logs
 from kiosk.remote.modes import OPEN
@@ -30,9 +33,6 @@ from mocban.events import DeviceChanged
 from mocban.health import Health
 from mocban.heart import Heart
 from mocban.outbox import FULL, Outbox
-
-FEEDS_EVERY = 5.0
-"""Seconds between two looks at whether a feed ran out, or one that the disk refused can be taken."""
 
 TURN = 30.0
 """Seconds within which the gate is read again, or tried again: what takes longer hangs."""
@@ -53,7 +53,7 @@ class Assembled:
     """A gate whose services are not running yet."""
 
     watch: Watch
-    excuses: Excuses
+    excuses: Heed
     remote: Remote
     outbox: Outbox
     port: int
@@ -74,21 +74,22 @@ def assemble(config: Config[GateSettings], stop: asyncio.Event) -> Iterator[Asse
         outbox.on_full(outbox.full)
         ledger = Ledger(config.database, outbox)
         closing.callback(ledger.close)
-        excuses = Excuses(config.database, config.identity, config.gateway_keys, clock)
+        excuses = Heed(config.database, config.identity, config.gateway_keys, clock)
         closing.callback(excuses.close)
-        gate = open_gate(settings.gate_driver, settings.gate, afi=settings.security.in_stock)
-        told: list[bool] = []
+        gate = open_gate(settings.gate_driver, settings.gate, **_heeded(settings))
+        loans = Loans(settings.kiosk_database)
+        told: dict[str, str] = {}
 
-        def changed(ok: bool, why: str) -> None:
-            health.check("gate", ok, why)
-            if told[-1:] != [ok]:
-                told[:] = [ok]
-                _tell_change(outbox, clock, ok=ok)
+        def changed(turn: Turn) -> None:
+            health.check(turn.part, turn.state == "ok", turn.say)
+            if told.get(turn.part) != turn.state:
+                told[turn.part] = turn.state
+                _tell_change(outbox, clock, turn)
 
         health.expect("gate", TURN)
         watch = Watch(
-            settings, gate, ledger, changed, clock, excuses.excused, lambda: health.pulse("gate")
-        )
+            settings, gate, ledger, changed, clock, Known(excuses, loans), lambda: health.pulse("gate")
+        )  # fmt: skip
 
         def feed(name: str, payload: bytes) -> None:
             if excuses.take(name, payload):
@@ -98,14 +99,6 @@ def assemble(config: Config[GateSettings], stop: asyncio.Event) -> Iterator[Asse
             bus.mode = mode or bus.mode
             bus.feed_versions = excuses.versions
             bus.say()
-
-        async def feeds(end: asyncio.Event) -> None:
-            while not end.is_set():
-                excuses.again()
-                if bus.feed_versions != excuses.versions:
-                    show()
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(end.wait(), FEEDS_EVERY)
 
         bus = Bus(
             config.mqtt, config.identity, outbox, ca_file=config.ca_file, password=config.broker_password,
@@ -129,10 +122,11 @@ def assemble(config: Config[GateSettings], stop: asyncio.Event) -> Iterator[Asse
         )
         services: dict[str, supervise.Service] = {
             "watch": watch.run,
+            "loans": loans.run,
             "bus": bus.run,
             "orders": remote.run,
             "modes": remote.modes.run,
-            "feeds": feeds,
+            "feeds": lambda end: keep(excuses, show, end),
             "http": lambda end: web.serve(page, sock, end),
             "watchdog": health.watchdog,
         }
@@ -145,7 +139,7 @@ class GateHands:
     modes = frozenset({OPEN, "silent"})
 
     def __init__(
-        self, watch: Watch, excuses: Excuses, health: Health, outbox: Outbox, config: Config[GateSettings],
+        self, watch: Watch, excuses: Heed, health: Health, outbox: Outbox, config: Config[GateSettings],
         clock: Clock, stop: asyncio.Event,
     ) -> None:  # fmt: skip
         self._watch = watch
@@ -159,8 +153,7 @@ class GateHands:
     async def self_test(self) -> dict[str, str]:
         """The gate is read ten times a second: its check is what a trial would find."""
         found = parts(self._health, self._outbox, self._config.database.parent, self._clock)
-        feeds = (f"{name} {version}" for name, version in sorted(self._excuses.versions.items()))
-        return {**found, "feeds": ", ".join(feeds) or "none"}
+        return {**found, "feeds": self._excuses.said}
 
     async def restart(self, patience: float) -> bool:
         """End now."""
@@ -177,10 +170,24 @@ class GateHands:
         self._excuses.forget()
 
 
-def _tell_change(outbox: Outbox, clock: Clock, *, ok: bool) -> None:
-    code = "" if ok else "unreachable"
+def _heeded(settings: GateSettings) -> dict[str, Any]:
+    """What the gate's driver is asked to look for."""
+    asked: dict[str, Any] = {"siren": settings.siren} if settings.siren else {}
+    match settings.detects:
+        case "afi":
+            return {**asked, "afi": settings.security.in_stock}
+        case "eas":
+            return {**asked, "afi": None, "eas": True}
+        case "hybrid":
+            return {**asked, "afi": settings.security.in_stock, "eas": True}
+        case "database":
+            return {**asked, "afi": None}
+        case _:
+            assert_never(settings.detects)
+
+
+def _tell_change(outbox: Outbox, clock: Clock, turn: Turn) -> None:
     with contextlib.suppress(MocbanError):  # /healthz and the log say it, too
-        outbox.put(
-            DeviceChanged(part="gate", state="ok" if ok else "lost", code=code, at=clock.now())
-        )
-    (_log.info if ok else _log.warning)("device", part="gate", ok=ok)
+        outbox.put(DeviceChanged(part=turn.part, state=turn.state, code=turn.code, at=clock.now()))
+    told = _log.info if turn.state == "ok" else _log.warning
+    told("device", part=turn.part, ok=turn.state == "ok")

@@ -58,7 +58,7 @@ class Rounds:
                     changes.append(TagGone(at, uid))
         for uid, tag in here.items():
             self._missed.pop(uid, None)
-            if uid not in known and uid not in self._cards and tag.data:
+            if uid not in known and uid not in self._cards and (tag.data or tag.epc):
                 change = _seen(tag, at)
                 if isinstance(change, CardSeen):
                     self._cards.add(uid)
@@ -123,7 +123,7 @@ class Inventory:
 
 
 def _seen(tag: Tag, at: datetime) -> TagSeen | TagOdd | CardSeen:
-    content = decode(tag.data)
+    content = decode(tag.data, afi=tag.afi, dsfid=tag.dsfid, epc=tag.epc)
     match content:
         case ItemTag():
             if not _speakable(content.id):

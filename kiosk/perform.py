@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import Enum, auto
 from typing import Protocol, assert_never
 
 from kiosk.devices.base import Pad
 from kiosk.ils.port import Ils, IlsSilent, LoanAnswer, Sent
+from kiosk.pending import Pending
+from kiosk.securing import Wrote, secure, unsecure
 from kiosk.session.effects import (
     AskPatron,
     Effect,
@@ -39,8 +40,8 @@ from kiosk.session.events import (
 from kiosk.session.state import Way
 from kiosk.settings import Security
 from mocban.clock import Clock
-from mocban.errors import LocalProtocolError, RemoteFault
-from mocban.events import Fact, ItemRefused, LoanMade, ReturnMade
+from mocban.errors import LocalProtocolError
+from mocban.events import Fact, ItemRefused, LineFact, LoanMade, ReturnMade
 
 CHARGED = frozenset({4, 5, 7, 11})
 """SIP2 circulation status: charged; charged, not to be recalled yet; recalled; claimed returned."""
@@ -65,6 +66,7 @@ class World:
     facts: Facts
     security: Security
     clock: Clock
+    pending: Pending
 
 
 async def perform(effect: Effect, world: World) -> Event | None:
@@ -82,26 +84,31 @@ async def perform(effect: Effect, world: World) -> Event | None:
         case GiveBack():
             return await _give_back(effect, world)
         case Unsecure():
-            wrote = await _write(world.pad, effect.item.uid, world.security.on_loan)
+            wrote = await unsecure(world.pad, effect.item.uid, world.security)
             at = (world.clock.now(), effect.visit, effect.line)
             return (
                 TagOpened(*at) if wrote is Wrote.YES else TagFailed(*at, gone=wrote is Wrote.GONE)
             )
         case Secure():
-            wrote = await _write(world.pad, effect.item.uid, world.security.in_stock)
+            wrote = await secure(world.pad, effect.item.uid, world.security)
             at = (world.clock.now(), effect.visit, effect.line)
             return (
                 TagClosed(*at) if wrote is Wrote.YES else TagFailed(*at, gone=wrote is Wrote.GONE)
             )
         case Tell():
-            world.facts.put(fact(effect))
+            told = fact(effect, world.security)
+            world.facts.put(told)
+            world.pending.heard(told)
             return Told(world.clock.now(), effect.visit, effect.line)
         case _:
             assert_never(effect)
 
 
-def fact(effect: Tell) -> Fact:
-    """The fact about a line; its natural key is the visit and the line number, so telling twice is telling once."""
+def fact(effect: Tell, site: Security) -> LineFact:
+    """The fact about a line; its natural key is the visit and the line number, so telling twice is telling once.
+
+    Where no tag is written, its security is ``none``; a loan for use in the house says so besides.
+    """
     session, line, item = effect.visit, effect.line, effect.item.id[:64]
     if effect.refused:
         action = effect.way.value
@@ -116,14 +123,17 @@ def fact(effect: Tell) -> Fact:
             }
         )
     kind = LoanMade if effect.way is Way.BORROW else ReturnMade
-    more = {"due": effect.due} if effect.way is Way.BORROW else {"bin": effect.bin[:255]}
+    more: dict[str, object] = {"bin": effect.bin[:255]}
+    if effect.way is Way.BORROW:
+        more = {"due": effect.due, "stays": effect.stays}
+    written = site.by != "database"
     return kind.model_validate(
         {
             "session": session,
             "line": line,
             "item": item,
             "uid": effect.item.uid,
-            "security": effect.security,
+            "security": effect.security if written else "none",
             **more,
         }
     )
@@ -148,27 +158,6 @@ def failed(effect: Effect, error: Exception, at: datetime) -> Event | None:
             return None
         case _:
             assert_never(effect)
-
-
-class Wrote(Enum):
-    """What became of a tag write."""
-
-    YES = auto()
-    NO = auto()
-    GONE = auto()
-
-
-async def _write(pad: Pad, uid: str, afi: int) -> Wrote:
-    """Write and read back. A tag that refuses the write but holds the value already is as it should be."""
-    try:
-        if await pad.write_afi(uid, afi):
-            return Wrote.YES
-        now = await pad.read_afi(uid)
-    except RemoteFault:
-        return Wrote.GONE
-    if now is None:
-        return Wrote.GONE
-    return Wrote.YES if now == afi else Wrote.NO
 
 
 async def _ask(effect: AskPatron, world: World) -> Event:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from kiosk.devices.base import Tag
 from kiosk.inventory import Inventory, Rounds
 from kiosk.journal import Journal
+from kiosk.mending import Mending
 from kiosk.patience import Patience
 from kiosk.perform import World, failed, perform
 from kiosk.session.effects import Effect, Secure, Tell, Unsecure
@@ -79,6 +80,7 @@ class Runner:
         self._tell_turn = asyncio.Lock()
         self._inventory = Inventory(world.pad, self._pad_turn)
         self._rounds = Rounds()
+        self._mending = Mending(world, self._pad_turn, lambda: self.visit)
         self._tasks: set[asyncio.Task[None]] = set()
         self._replayed = False
         self._stop = asyncio.Event()
@@ -191,6 +193,8 @@ class Runner:
         known = frozenset(one.uid for one in self.visit.pad)
         for change in self._rounds.compare(tags, known, self._clock.now()):
             self._try(change)
+        if not self._stop.is_set():
+            self._mending.look()
 
     def reader(self, *, ok: bool, why: str = "") -> None:
         """The pad came up or was lost."""
@@ -362,6 +366,7 @@ class Runner:
     async def _end(self) -> None:
         self._patience.end()
         self._silence.end()
+        await self._mending.end()
         for handle in (self._unheard, self._recovering):
             if handle is not None:
                 handle.cancel()

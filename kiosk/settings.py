@@ -3,25 +3,70 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from mocban.ids import DeviceId
 from mocban.messages import Seconds
 
 Byte = Annotated[int, Field(ge=0, le=255)]
+Direction = Literal["in", "out", "unknown"]
+Detect = Literal["afi", "eas", "database", "hybrid"]
+TestTag = Annotated[str, Field(pattern=r"^([0-9A-F]{2}){8,31}$")]
+"""Upper-case hex as the gate reports it: UID, or the UII of a UHF tag."""
+_DETECTS: dict[str, Detect] = {
+    "afi": "afi", "eas": "eas", "afi+eas": "hybrid", "database": "database",
+}  # fmt: skip
 
 
 class Security(BaseModel):
-    """AFI values of this site. ISO: 0x07 in stock (gate alarms), 0xC2 on loan; some sites differ."""
+    """How this site tells an item in stock from one on loan.
+
+    ISO: AFI 0x07 in stock (gates cry), 0xC2 on loan. 3M sites use 0xD7 and 0xDA, which is which is the site's to say.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
+    by: Literal["afi", "eas", "afi+eas", "database"] = "afi"
+    """Where it stands: in the tag's AFI, its EAS bit, both, or only in the library system: then no tag is written."""
     in_stock: Byte = 0x07
     """AFI of an item that must not leave."""
     on_loan: Byte = 0xC2
     """AFI of an item that may leave."""
+
+    @property
+    def afi(self) -> bool:
+        """Whether it stands in the AFI."""
+        return "afi" in self.by
+
+    @property
+    def eas(self) -> bool:
+        """Whether it stands in the EAS bit."""
+        return "eas" in self.by
+
+    @model_validator(mode="after")
+    def _told_apart(self) -> Self:
+        if self.afi and self.in_stock == self.on_loan:
+            raise ValueError(
+                "in_stock and on_loan are the same AFI: no gate could tell a loan from a theft"
+            )
+        if self.afi and self.on_loan == 0:
+            raise ValueError(
+                "on_loan may not be AFI 0: a gate that asks for AFI 0 hears every tag there is"
+            )
+        return self
+
+
+class Tagging(BaseModel):
+    """How staff write the tags of this site: ``mocban tag``."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: Literal["iso28560-3", "iso28560-2", "3m", "ascii", "ndef"] = "iso28560-3"
+    """Layout of a tag that is written."""
+    owner: Annotated[str, Field(max_length=16)] = ""
+    """Owner of this site's items, as in VN-BG01; empty: none is written."""
 
 
 class IlsSettings(BaseModel):
@@ -77,6 +122,8 @@ class KioskSettings(BaseModel):
     """Name in the registry of pad drivers."""
     security: Security = Security()
     """Security marks of this site."""
+    tagging: Tagging = Tagging()
+    """Tags as this site writes them."""
     ils: IlsSettings = IlsSettings()
     """Library system."""
     idle_seconds: Annotated[float, Field(ge=10, le=600)] = 60
@@ -102,14 +149,34 @@ class GateSettings(BaseModel):
     """Gate reader by URL."""
     gate_driver: str = "feig"
     """Name in the registry of gate drivers."""
+    siren: str = ""
+    """Where siren and lamp are switched, by URL, if not on the reader's own line: only in notification mode."""
     security: Security = Security()
     """Security marks of this site."""
+    detect: Literal["", "afi", "eas", "database", "hybrid"] = ""
+    """What gives an item away; empty: as ``security.by`` says, where both marks together are hybrid."""
     siren_seconds: Annotated[float, Field(gt=0, le=60)] = 2.0
     """How long siren and lamp run, by timed output."""
     hold_seconds: Annotated[float, Field(ge=0, le=300)] = 10.0
     """One tag cries at most once in this time."""
     poll_seconds: Annotated[float, Field(gt=0, le=5)] = 0.1
-    """Pause between two readings of the buffer."""
+    """From one reading of the gate to the next."""
+    reads: Annotated[int, Field(ge=0, le=20)] = 0
+    """So many sightings of a tag within ``reads_ms`` make an alarm; 0: as many as its kind of gate needs."""
+    reads_ms: Annotated[int, Field(ge=10, le=5000)] = 150
+    """Milliseconds for ``reads``."""
+    directions: tuple[Direction, ...] = ("out", "unknown")
+    """Who is cried for, by the way they go; what a gate cannot tell counts as going out."""
+    parked_seconds: Annotated[float, Field(ge=1, le=3600)] = 60.0
+    """A tag that is seen for longer lies near the gate: it is told once, and cries no more until it is gone."""
+    owners: tuple[str, ...] = ()
+    """Owners on tags that are of this house, as ISIL (``VN-BG01``); items of others are logged only. Empty: any."""
+    test_tags: tuple[TestTag, ...] = ()
+    """UIDs of tags mounted at the antennas for good, as heartbeats: they never cry."""
+    test_seconds: Annotated[float, Field(ge=1, le=3600)] = 60.0
+    """A test tag that was not seen for so long means a blind antenna."""
+    kiosk_database: Path | None = None
+    """Database of a kiosk on this same computer: its loans count here at once, before any feed tells of them."""
     host: str = "127.0.0.1"
     """Address of the health page."""
     port: Annotated[int, Field(ge=0, le=65535)] = 8081
@@ -118,3 +185,8 @@ class GateSettings(BaseModel):
     """Seconds from one heartbeat to the next."""
     log_file: Path | None = None
     """File the log goes to, for the order collect-logs; without one, systemd's journal is asked."""
+
+    @property
+    def detects(self) -> Detect:
+        """What gives an item away here."""
+        return self.detect or _DETECTS[self.security.by]

@@ -139,9 +139,8 @@ def load(app: str, model: type[M], path: Path | None = None) -> Config[M]:
             raise ConfigError(
                 f"unknown key {key}", f"correct or remove it in {where} or the environment"
             ) from None
-        raise ConfigError(
-            f"{key}: {first['msg']}", f"correct it in {where} or the environment"
-        ) from None
+        say = first["msg"].removeprefix("Value error, ")
+        raise ConfigError(f"{key}: {say}", f"correct it in {where} or the environment") from None
     return Config(
         app, app=getattr(read, app), **{key: getattr(read, key) for key in Shared.model_fields}
     )

@@ -29,6 +29,8 @@ Key = Annotated[str, Field(min_length=1, max_length=64)]
 
 
 Uid = Annotated[str, Field(pattern=r"^([0-9A-F]{2}){0,16}$")]
+Ref = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+"""The first 16 digits of a fact's id: enough to name it among those about one tag."""
 
 
 class Shed(IntEnum):
@@ -73,10 +75,14 @@ class LineFact(Fact):
 
 
 class LoanMade(LineFact):
-    """An item is on loan in the library system. ``security``: what was done to its tag."""
+    """An item is on loan in the library system. ``security``: what was done to its tag; ``none``: it was left as it is.
+
+    ``stays``: lent for use in the house, so a gate cries for it all the same.
+    """
 
     due: datetime | None = None
     security: Literal["off", "pending", "none", "manual"] = "off"
+    stays: bool = False
 
 
 class ReturnMade(LineFact):
@@ -94,6 +100,19 @@ class ItemRefused(LineFact):
     reason: Key
 
 
+class SecurityMended(Fact):
+    """A tag that a loan or return had left in the wrong state is as it should be: ``security`` was written and proven.
+
+    ``mended``: the fact that had left it pending, the first 16 digits of its id. Whichever device sees the tag tells.
+    """
+
+    natural: ClassVar[tuple[str, ...]] = ("uid", "mended")
+    uid: Annotated[str, Field(pattern=r"^([0-9A-F]{2}){1,16}$")]
+    mended: Ref
+    item: Annotated[str, Field(max_length=64)] = ""
+    security: Literal["on", "off"]
+
+
 class PassageFact(Fact):
     """A fact about one passage through a gate, numbered by the gate itself."""
 
@@ -102,12 +121,32 @@ class PassageFact(Fact):
 
 
 class GateAlarmed(PassageFact):
-    """A gate cried. ``item`` is empty when the tag could not be decoded."""
+    """A gate cried. ``item`` is empty when the tag could not be decoded.
+
+    ``by``: what gave it away, its own mark or that no feed knows of a loan.
+    """
 
     item: Annotated[str, Field(max_length=64)] = ""
     uid: Uid = ""
     reason: Literal["armed", "eas"] = "armed"
     direction: Literal["in", "out", "unknown"] = "unknown"
+    by: Literal["tag", "database"] = "tag"
+
+
+class StillArmed(PassageFact):
+    """A lent item, by the feed ``feed``, left with its tag armed: no siren, but work for the staff."""
+
+    shed: ClassVar[Shed] = Shed.LATER
+    item: Annotated[str, Field(max_length=64)] = ""
+    uid: Uid = ""
+    feed: Annotated[str, Field(max_length=64)] = ""
+    direction: Literal["in", "out", "unknown"] = "unknown"
+
+
+class EventsLost(PassageFact):
+    """A gate's buffer ran over: who passed meanwhile is not known."""
+
+    shed: ClassVar[Shed] = Shed.LATER
 
 
 class PeopleCounted(PassageFact):
@@ -170,8 +209,8 @@ class FactShed(Fact):
 
 
 AnyFact = (
-    LoanMade | ReturnMade | ItemRefused | GateAlarmed | PeopleCounted | DeviceChanged | Audited | CommandAnswered
-    | FactShed
+    LoanMade | ReturnMade | ItemRefused | SecurityMended | GateAlarmed | StillArmed | EventsLost | PeopleCounted
+    | DeviceChanged | Audited | CommandAnswered | FactShed
 )  # fmt: skip
 FACTS: dict[tuple[str, int], type[Fact]] = {(cls.kind, cls.kv): cls for cls in get_args(AnyFact)}
 
@@ -244,6 +283,11 @@ def chain_hash(before: bytes, digest: bytes) -> bytes:
     return hashlib.sha256(before + digest).digest()[:16]
 
 
+def ref(ident: UUID | str) -> Ref:
+    """How the fact with this id is named by another."""
+    return str(ident).replace("-", "")[:16]
+
+
 def _text(value: Any) -> str:
     """One part of a natural key: times in the form of our wires, everything else as it is written."""
     return rfc3339(value) if isinstance(value, datetime) else str(value)
@@ -257,6 +301,7 @@ def _first(error: ValidationError) -> str:
 
 __all__ = [
     "CHAIN_0", "ENVELOPE_MAX", "FACTS", "AnyFact", "Audited", "CommandAnswered", "DeviceChanged", "DeviceId",
-    "Envelope", "Fact", "FactShed", "GateAlarmed", "ItemRefused", "LineFact", "LoanMade", "PassageFact",
-    "PeopleCounted", "ReturnMade", "Shed", "chain", "chain_hash", "kinds", "parse",
+    "Envelope", "EventsLost", "Fact", "FactShed", "GateAlarmed", "ItemRefused", "LineFact", "LoanMade", "PassageFact",
+    "PeopleCounted", "Ref", "ReturnMade", "SecurityMended", "Shed", "StillArmed", "chain", "chain_hash", "kinds",
+    "parse", "ref",
 ]  # fmt: skip

@@ -16,7 +16,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from mocban import identity
 from mocban.clock import rfc3339
 from mocban.errors import RemoteProtocolError
-from mocban.events import Uid
+from mocban.events import Ref, Uid
 from mocban.ids import DeviceId
 from mocban.messages import Seq
 
@@ -26,17 +26,31 @@ ENTRIES_MAX = 400
 """Most entries of one feed; the newest are kept."""
 
 Name = Literal["pending-security", "recent-loans", "allow-list"]
-"""Lent with its tag still closed; lent lately; never cried for. All by the tag's UID."""
+"""Tags in the wrong state; lent lately; never cried for. All by the tag's UID."""
+Want = Literal["on", "off"]
+"""The state a tag should be in: closed, or open."""
 NAMES: tuple[Name, ...] = get_args(Name)
 
 
 class Entry(BaseModel):
-    """One tag a gate does not cry for. ``uid``: upper-case hex, MSB first; ``until``: no longer than this."""
+    """One tag a gate does not cry for. ``uid``: upper-case hex, MSB first; ``until``: no longer than this.
+
+    In ``pending-security``, ``want``: the state its tag should be in, and any station that sees it sees to that; a gate
+    lets it go only if that is ``off``. ``since``: when it was lent or returned; ``ref``: by which fact.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
     uid: Uid
     item: Annotated[str, Field(max_length=64)] = ""
     until: AwareDatetime | None = None
+    want: Want | None = None
+    since: AwareDatetime | None = None
+    ref: Ref | None = None
+
+    @property
+    def excuses(self) -> bool:
+        """Whether a gate lets this tag go."""
+        return self.want != "on"
 
 
 class Feed(BaseModel):
@@ -68,12 +82,21 @@ def sign(
         "version": version,
         "issued": rfc3339(issued),
         "expires": rfc3339(expires),
-        "entries": [
-            {**one.model_dump(mode="json"), "until": rfc3339(one.until) if one.until else None}
-            for one in list(entries)[:ENTRIES_MAX]
-        ],
+        "entries": [_entry(one) for one in list(entries)[:ENTRIES_MAX]],
     }
     return json.dumps(key.sign(body), ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _entry(one: Entry) -> dict[str, Any]:
+    """As it goes on the wire: what says nothing takes no room."""
+    return {
+        "uid": one.uid,
+        "item": one.item,
+        "until": rfc3339(one.until) if one.until else None,
+        **({"want": one.want} if one.want else {}),
+        **({"since": rfc3339(one.since)} if one.since else {}),
+        **({"ref": one.ref} if one.ref else {}),
+    }
 
 
 def parse(payload: bytes, pinned: Iterable[str]) -> Feed:

@@ -23,6 +23,10 @@ WithOption = Annotated[
     list[str] | None,
     typer.Option("--with", help="prometheus: with Debian's Prometheus and Alertmanager."),
 ]
+PadOption = Annotated[
+    str,
+    typer.Option("--pad", help="Reader of the kiosk: feig, 3m, rr9, uhf18, pcsc or none."),
+]
 
 
 def register(root: typer.Typer) -> None:
@@ -40,12 +44,15 @@ def up(
     ] = Path("demo-data"),
     free_ports: Annotated[bool, typer.Option("--free-ports", help="Use any free ports.")] = False,
     broker: BrokerOption = "auto",
+    pad: PadOption = "feig",
     also: WithOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Start a whole demo branch on this machine; Ctrl-C ends it."""
+    from mocban.demo.plan import known
     from mocban.demo.up import run
 
+    known(pad)
     strange = sorted(set(also or ()) - {"prometheus"})
     if strange:
         raise ConfigError(
@@ -54,7 +61,13 @@ def up(
             code="usage",
         )
     code = asyncio.run(
-        run(data.absolute(), free_ports=free_ports, broker_kind=broker, prometheus=bool(also))
+        run(
+            data.absolute(),
+            free_ports=free_ports,
+            broker_kind=broker,
+            prometheus=bool(also),
+            pad=pad,
+        )
     )
     if as_json:
         emit({"ok": code == Exit.DONE, "errors": []})
@@ -73,6 +86,7 @@ def demo(
     ] = False,
     as_json: JsonOption = False,
     broker: BrokerOption = "auto",
+    pad: PadOption = "feig",
     also: WithOption = None,
     keep: Annotated[
         Path | None, typer.Option("--keep", help="Keep data and logs in this folder.")
@@ -86,8 +100,11 @@ def demo(
     if kill and not incident:
         raise ConfigError("--kill belongs to --incident", "add --incident gate-storm", code="usage")
     if not (once or incident):
-        up(broker=broker, also=also, as_json=as_json)
+        up(broker=broker, pad=pad, also=also, as_json=as_json)
         return
+    from mocban.demo.plan import known
+
+    known(pad)
     say: Callable[[str], None] = (lambda _: None) if as_json else typer.echo
 
     async def play() -> dict[str, Any]:
@@ -97,7 +114,7 @@ def demo(
             return await night.play(incident, broker, say, keep, kill=kill)
         from mocban.demo import once as journey
 
-        return await journey.play(broker, say, keep)
+        return await journey.play(broker, say, keep, pad)
 
     async def interruptible() -> dict[str, Any] | None:
         stop = asyncio.Event()
@@ -111,7 +128,9 @@ def demo(
         emit(result)
     else:
         for key, value in result.items():
-            if key != "errors":
+            if key == "not_played":
+                typer.echo(f"not played: {value}")
+            elif key != "errors":
                 typer.echo(f"{key:16} {value}")
         for error in result.get("errors", ()):
             typer.echo(f"mocban: {error['say']}: {error['do']}.", err=True)

@@ -1,4 +1,4 @@
-"""What feeds are built from: loans and returns as committed, the gates, and the versions given out."""
+"""What feeds are built from: words on tags as committed, the stations, and the versions given out."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, Literal
 
 from gateway.store.sqlite import COMPONENT, PACKAGE
 from mocban.clock import parse_rfc3339, rfc3339
 from mocban.errors import StorageError
+from mocban.events import ref
 from mocban.migrate import open_db
 
 _VERSION = (
@@ -24,16 +25,30 @@ PAGE = 5000
 """Most facts in one answer."""
 
 
+What = Literal["lent", "back", "mended", "armed"]
+"""Lent; returned; its tag was put right; a gate met it lent, but armed."""
+_WHATS: dict[str, What] = {
+    "loan-made": "lent", "return-made": "back", "security-mended": "mended", "still-armed": "armed",
+}  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class Lending:
-    """One loan or return. ``at``: the device's time, but never later than its arrival."""
+    """One word on one tag. ``at``: the device's time, but never later than ``rx``, its arrival.
+
+    ``ref`` names the fact itself; of a mending, the fact that it mended. ``pending``: its tag was left in the wrong
+    state. ``stays``: it was lent for use in the house.
+    """
 
     cursor: int
-    lent: bool
+    what: What
     at: datetime
+    rx: datetime
     uid: str
     item: str
-    pending: bool
+    ref: str
+    pending: bool = False
+    stays: bool = False
 
 
 class SqliteLending:
@@ -44,18 +59,21 @@ class SqliteLending:
         self._lock = Lock()
 
     def after(self, cursor: int, since: datetime) -> list[Lending]:
-        """Loans and returns that arrived after ``since`` and ``cursor``, at most ``PAGE``, in the order of commit."""
+        """Words that arrived after ``since`` and ``cursor``, at most ``PAGE``, in the order of commit."""
         rows = self._ask(
-            "SELECT cursor, kind, ts, rx, payload FROM facts WHERE kind IN ('loan-made', 'return-made')"
+            "SELECT cursor, id, kind, ts, rx, payload FROM facts"
+            " WHERE kind IN ('loan-made', 'return-made', 'security-mended', 'still-armed')"
             " AND rx >= ? AND cursor > ? ORDER BY cursor LIMIT ?",
             rfc3339(since), cursor, PAGE,
         )  # fmt: skip
         return [_lending(*row) for row in rows]
 
-    def gates(self) -> list[str]:
-        """Every device on which a gate ever said that it is there."""
-        rows = self._ask("SELECT device FROM device_state WHERE app = 'gate' ORDER BY device")
-        return [device for (device,) in rows]
+    def stations(self) -> list[tuple[str, str]]:
+        """Device and app of every gate and every kiosk that ever said that it is there."""
+        rows = self._ask(
+            "SELECT device, app FROM device_state WHERE app IN ('gate', 'kiosk') ORDER BY device, app"
+        )
+        return [(device, app) for device, app in rows]
 
     def versions(
         self, feeds: Iterable[tuple[str, str]], at_least: int
@@ -92,9 +110,14 @@ class SqliteLending:
             ) from error
 
 
-def _lending(cursor: int, kind: str, ts: str, rx: str, payload: bytes) -> Lending:
+def _lending(cursor: int, ident: str, kind: str, ts: str, rx: str, payload: bytes) -> Lending:
     data = json.loads(payload)["data"]
+    what, came = _WHATS[kind], parse_rfc3339(rx)
+    security = data.get("security")
     return Lending(
-        cursor, kind == "loan-made", min(parse_rfc3339(ts), parse_rfc3339(rx)),
-        data.get("uid", ""), data["item"], kind == "loan-made" and data.get("security") == "pending",
+        cursor, what, min(parse_rfc3339(ts), came), came, data.get("uid", ""), data.get("item", ""),
+        data["mended"] if what == "mended" else ref(ident),
+        pending=what in {"lent", "back"} and security == "pending",
+        # Before a loan could say so, ``none`` meant it.
+        stays=what == "lent" and bool(data.get("stays", security == "none")),
     )  # fmt: skip

@@ -15,12 +15,15 @@ from mocban.events import (
     CommandAnswered,
     DeviceChanged,
     Envelope,
+    EventsLost,
     FactShed,
     GateAlarmed,
     ItemRefused,
     LoanMade,
     PeopleCounted,
     ReturnMade,
+    SecurityMended,
+    StillArmed,
 )
 
 Tone = Literal["loan", "return", "refused", "alarm", "people", "device"]
@@ -124,7 +127,10 @@ def last_words(kind: str, texts: NullTranslations) -> str:
         "loan-made": texts.gettext("loan"),
         "return-made": texts.gettext("return"),
         "item-refused": texts.gettext("refusal"),
+        "security-mended": texts.gettext("chip mended"),
         "gate-alarmed": texts.gettext("alarm"),
+        "still-armed": texts.gettext("chip still on"),
+        "events-lost": texts.gettext("passages lost"),
         "people-counted": texts.gettext("people counted"),
         "device-changed": texts.gettext("device report"),
         "audited": texts.gettext("audit"),
@@ -150,11 +156,14 @@ def _say(fact: AnyFact, texts: NullTranslations) -> Said:
                 else _("Did not take back {item}")
             )
             return Said("refused", text.format(item=fact.item), _reason(fact.reason, texts))
-        case GateAlarmed():
-            return Said("alarm", *_alarm(fact, texts))
-        case PeopleCounted():
-            text = _("{entered} came in, {left} went out")
-            return Said("people", text.format(entered=fact.entered, left=fact.left))
+        case SecurityMended():
+            text = {
+                "on": _("The chip of {item} is switched on now"),
+                "off": _("The chip of {item} is switched off now"),
+            }[fact.security]
+            return Said("device", text.format(item=fact.item or fact.uid))
+        case GateAlarmed() | StillArmed() | EventsLost() | PeopleCounted():
+            return _passed(fact, texts)
         case DeviceChanged():
             part = _(PARTS[fact.part]) if fact.part in PARTS else fact.part
             states = {
@@ -188,6 +197,27 @@ def _outcome(outcome: str, reason: str, texts: NullTranslations) -> str:
     _ = texts.gettext
     words = {"done": _("done"), "refused": _("refused"), "failed": _("failed")}[outcome]
     return f"{words} ({reason})" if reason else words
+
+
+def _passed(
+    fact: GateAlarmed | StillArmed | EventsLost | PeopleCounted, texts: NullTranslations
+) -> Said:
+    _ = texts.gettext
+    match fact:
+        case GateAlarmed():
+            return Said("alarm", *_alarm(fact, texts))
+        case StillArmed():
+            text = _("{item} went out on loan with its chip still on")
+            note = _("lay it on any station: its chip is switched off there")
+            return Said("device", text.format(item=fact.item or fact.uid), note)
+        case EventsLost():
+            text = _("The gate could not keep up: passages were lost")
+            return Said("device", text, _("look for a book left near the gate"))
+        case PeopleCounted():
+            text = _("{entered} came in, {left} went out")
+            return Said("people", text.format(entered=fact.entered, left=fact.left))
+        case _:
+            assert_never(fact)
 
 
 def _alarm(fact: GateAlarmed, texts: NullTranslations) -> tuple[str, str]:

@@ -15,11 +15,26 @@ from mocban.errors import ConfigError
 GROUP = "mocban.devices"
 
 PADS: dict[str, str] = {
+    "3m": "kiosk.devices.m3_pad:m3_pad",
+    "auto": "kiosk.devices.auto_pad:AutoPad",
     "feig": "kiosk.devices.feig_pad:feig_pad",
+    "none": "kiosk.devices.none_pad:NonePad",
+    "pcsc": "kiosk.devices.pcsc_pad:pcsc_pad",
+    "rr9": "kiosk.devices.rr9_pad:rr9_pad",
+    "uhf18": "kiosk.devices.uhf18_pad:uhf18_pad",
 }
 
+LINES: dict[str, str] = {
+    "feig": "baud=38400&parity=E",
+    "3m": "baud=19200",
+    "rr9": "baud=19200",
+    "uhf18": "baud=57600",
+}
+"""The serial line of each kind of pad as its maker leaves it, as options of an address."""
+
 GATES: dict[str, str] = {
-    "feig": "kiosk.devices.feig_gate:FeigGate",
+    "feig": "kiosk.devices.feig_gate:feig_gate",
+    "uhf288": "kiosk.devices.uhf288_gate:uhf288_gate",
 }
 
 

@@ -130,11 +130,16 @@ class Bench(Pad, Protocol):
 
 
 class Gate(Protocol):
-    """A security gate with buffered reads."""
+    """A security gate. Methods raise DeviceLost when it is gone; one caller at a time."""
 
     @property
     def noise(self) -> int:
         """Bytes dropped while resynchronising, since open."""
+        ...
+
+    @property
+    def reads(self) -> int:
+        """Sightings that make sure of a tag: 1 where the gate itself tells each tag once a passage."""
         ...
 
     async def open(self) -> str:
@@ -143,6 +148,21 @@ class Gate(Protocol):
 
     async def passages(self) -> tuple[list[Passage], bool]:
         """What was seen since the last call; the flag says that the gate lost passages (buffer overflow)."""
+        ...
+
+    async def done(self) -> None:
+        """What ``passages`` gave is safe with us: a gate with a buffer of its own keeps it until it hears of that."""
+        ...
+
+    async def near(self) -> list[Passage]:
+        """Every tag in the field now, by its name; ``eas`` where the tag itself is armed so.
+
+        For a gate that only felt an armed tag, or must look for one that says nothing by itself.
+        """
+        ...
+
+    async def rest(self, seconds: float) -> None:
+        """Wait so long before the next ``passages``, or until something came by itself."""
         ...
 
     async def people(self) -> People | None:

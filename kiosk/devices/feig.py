@@ -1,22 +1,36 @@
-"""What FEIG pads and gates share: one ISO-Host conversation over one stream."""
+"""What FEIG pads and gates share: one ISO-Host conversation over one line.
+
+``?frames=advanced`` in the URL asks in advanced frames; answers are understood in either framing, whatever was asked.
+"""
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from kiosk.transports.base import ByteStream, open_stream
+from kiosk.devices.exchange import Exchange, Verdict
+from kiosk.transports.base import bad_url
 from kiosk.wire import iso_host
-from kiosk.wire.iso_host import Reply, Request
+from kiosk.wire.iso_host import Reply, Request, Status
 from mocban.errors import DeviceLost, RemoteProtocolError
 
-# Waiting is counted in slices, not by the clock: a computer that stood still for a second finds the bytes of that
-# second in its buffers, and no reader is lost by it.
-_SLICE = 0.025  # seconds
-_ANSWER = 40  # silent slices until an answer counts as missing; a reader needs 10 to 100 ms
-_STALE = 4  # silent slices after which a partial frame is dropped; the reader's own limit is 12 ms
-_BABBLE = 5.0  # seconds after which a line that never falls silent and never answers is given up
-_GAP = 0.005  # seconds of silence a reader wants before a new frame
-_TRIES = 2
+GAP = 0.005
+"""Seconds of silence that a reader wants before a new frame."""
+_FRAMES = ("standard", "advanced")
+_UNLOCKED = "Switch the reader's password off with its maker's service program."
+_HOST_MODE = "Set the reader to host mode, not scan mode, with its maker's service program, and plug it in again."
+_CURES: dict[int, tuple[str, str]] = {
+    Status.NOT_AVAILABLE: ("scan-mode", _HOST_MODE),
+    Status.LOGIN_WANTED: ("reader-login", _UNLOCKED),
+    Status.LOGIN_ERROR: ("reader-login", _UNLOCKED),
+    Status.RF_ERROR: (
+        "reader-antenna",
+        "Check the antenna and its cable; take metal away from it.",
+    ),
+    Status.HARDWARE: ("reader-hardware", "Unplug the reader and plug it in again."),
+}
+_REFUSED = ("reader-refused", "Check the reader's configuration and antenna.")
 
 
 class FeigHost:
@@ -24,129 +38,68 @@ class FeigHost:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self._stream: ByteStream | None = None
-        self._framer = iso_host.framer()
-        self._stray = 0  # bytes of whole frames that answered nothing
-        self._quiet_at = 0.0
-        self._one = asyncio.Lock()
+        line, self._advanced = _framing(url)
+        self._line = Exchange(line, iso_host.framer, GAP)
 
     @property
     def noise(self) -> int:
         """Bytes dropped since open: no frame, or an answer nobody asked for."""
-        return self._framer.noise + self._stray
+        return self._line.noise
 
     async def open(self) -> str:
         """Open the line and ask who is there; the version as text."""
-        await self.close()
-        self._framer = iso_host.framer()
-        self._stray = 0
-        self._stream = await open_stream(self.url)
+        await self._line.open()
         try:
             reply = await self.ask(iso_host.version())
+            if reply.status != Status.OK:
+                raise lost(reply)
             return str(iso_host.Version.decode(reply.data))
+        except RemoteProtocolError as error:
+            await self.close()
+            raise DeviceLost(error.say, "Is this a FEIG reader? Choose another driver.") from error
         except BaseException:
             await self.close()
             raise
 
     async def close(self) -> None:
         """Release the line; safe to call twice."""
-        stream, self._stream = self._stream, None
-        if stream is not None:
-            await stream.close()
+        await self._line.close()
 
     async def ask(self, request: Request) -> Reply:
         """The reader's answer, whatever its status; unanswered twice: the line is closed, DeviceLost."""
-        async with self._one:
+        wanted = request.command
+
+        def judge(frames: Sequence[bytes]) -> Reply | Verdict:
             try:
-                for attempt in range(_TRIES):
-                    reply = await self._exchange(request)
-                    if reply is not None:
-                        if attempt:
-                            await self._settle()
-                        return reply
-            except DeviceLost:
-                await self.close()
-                raise
-            await self.close()
-        raise DeviceLost(
-            "The reader does not answer.", "Check its power, and speed and parity of its line."
-        )
-
-    async def _exchange(self, request: Request) -> Reply | None:
-        stream = self._line()
-        loop = asyncio.get_running_loop()
-        self._discard(stream.take())
-        await asyncio.sleep(max(0.0, self._quiet_at + _GAP - loop.time()))
-        await stream.write(request.encode())
-        try:
-            return await self._answer(stream, request, loop.time() + _BABBLE)
-        finally:
-            self._quiet_at = loop.time()
-
-    async def _answer(self, stream: ByteStream, request: Request, end: float) -> Reply | None:
-        loop = asyncio.get_running_loop()
-        silent = waited = 0
-        while waited < _ANSWER and loop.time() < end:
-            if data := await _slice(stream):
-                silent = 0
-                frames = self._framer.feed(data)
-            else:
-                silent += 1
-                waited += 1
-                frames = self._framer.idle() if silent >= _STALE else []
-            if (reply := self._judge(frames, request)) is not None:
-                return reply
-        return None
-
-    def _judge(self, frames: list[bytes], request: Request) -> Reply | None:
-        """The answer to ``request`` among ``frames``; all others, our own echo too, are strays."""
-        answer: Reply | None = None
-        for frame in frames:
-            try:
-                reply = Reply.decode(frame)
+                reply = Reply.decode(frames[-1])
             except RemoteProtocolError:  # a whole frame too short for a status
-                reply = None
-            ours = reply is not None and reply.command == request.command
-            if answer is None and ours and frame != request.encode():
-                answer = reply
-            else:
-                self._stray += len(frame)
-        return answer
+                return Verdict.STRAY
+            return reply if reply.command == wanted else Verdict.STRAY
 
-    async def _settle(self) -> None:
-        """After a repeat the first answer may still come, late: it must not answer the next question."""
-        stream = self._line()
-        silent = 0
-        for _ in range(_ANSWER):
-            data = await _slice(stream)
-            self._discard(data)
-            silent = 0 if data else silent + 1
-            if silent >= _STALE:
-                break
-
-    def _discard(self, data: bytes) -> None:
-        self._stray += sum(map(len, self._framer.feed(data)))
-        self._stray += sum(map(len, self._framer.idle()))
-
-    def _line(self) -> ByteStream:
-        if self._stream is None:
-            raise DeviceLost("The reader is not open.", "Open it first.")
-        return self._stream
+        framed = replace(request, advanced=request.advanced or self._advanced)
+        return await self._line.ask(framed.encode(), judge)
 
 
-async def _slice(stream: ByteStream) -> bytes:
-    """What arrives within one slice; may be empty. (wait_for of 3.11 can swallow a cancellation.)"""
-    try:
-        async with asyncio.timeout(_SLICE):
-            return await stream.read()
-    except TimeoutError:
-        return stream.take()
+def lost(reply: Reply) -> DeviceLost:
+    """The error for an answer whose status says that nothing works before a person did something."""
+    say = f"The reader refused command {reply.command:02X}: {iso_host.words(reply.status)}."
+    code, do = _CURES.get(reply.status, _REFUSED)
+    return DeviceLost(say, do, code=code)
 
 
 def trouble(reply: Reply) -> RemoteProtocolError:
     """The error for an answer whose status leaves nothing to go on with."""
-    return RemoteProtocolError(
-        f"The reader refused command {reply.command:02X}: {iso_host.words(reply.status)}.",
-        "Check the reader's configuration and antenna.",
-        code="reader-refused",
-    )
+    error = lost(reply)
+    return RemoteProtocolError(error.say, error.do, code="reader-refused")
+
+
+def _framing(url: str) -> tuple[str, bool]:
+    """The URL of the line alone, and whether requests go out in advanced frames."""
+    parts = urlsplit(url)
+    options = parse_qsl(parts.query, keep_blank_values=True)
+    frames = dict(options).get("frames", _FRAMES[0])
+    if frames not in _FRAMES:
+        raise bad_url(parts, "frames is standard or advanced")
+    rest = urlencode([(name, value) for name, value in options if name != "frames"])
+    line = parts._replace(query=rest).geturl() if "frames" in dict(options) else url
+    return line, frames == "advanced"

@@ -7,6 +7,7 @@ lies there, as few exchanges as a tag needs, the ladder, and the reading back.
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from dataclasses import replace
 from typing import Protocol, TypeVar
 
 from kiosk.devices.base import Lock, Tag
@@ -14,11 +15,13 @@ from kiosk.devices.ladder import persist
 from kiosk.wire.content import Damage, Damaged
 from kiosk.wire.iso15693 import Found, SystemInfo, Uid
 from kiosk.wire.tag import decode
-from mocban.errors import ConfigError
+from mocban.errors import ConfigError, LocalProtocolError
 
 ENOUGH = (9, 8)
 """Blocks of four bytes that a first reading asks for: the basic block of ISO 28560-3, whole or truncated."""
 _SIZE = 4  # bytes of a block where the tag does not say
+_KIND = 3  # bytes of a UID: E0, maker, kind of chip
+_KINDS = 64  # that are remembered; libraries have a handful
 
 T = TypeVar("T")
 
@@ -100,6 +103,9 @@ class HfPad:
     def __init__(self, reader: HfReader) -> None:
         self._reader = reader
         self._known: dict[str, Tag] = {}
+        self._small: set[bytes] = (
+            set()
+        )  # kinds of chip, by the UID's beginning, that have not ENOUGH[0] blocks
 
     @property
     def noise(self) -> int:
@@ -108,6 +114,7 @@ class HfPad:
 
     async def open(self) -> str:
         self._known.clear()
+        self._small.clear()
         return await self._reader.open()
 
     async def close(self) -> None:
@@ -119,23 +126,33 @@ class HfPad:
         found = {str(one.uid): one for one in await self._reader.inventory()}
         self._known = {uid: tag for uid, tag in self._known.items() if uid in found}
         for uid, one in found.items():
-            if uid not in self._known and (data := await self._first(one)):
-                self._known[uid] = Tag(uid, dsfid=one.dsfid, data=data)
+            if uid not in self._known and (tag := await self._first(one)) is not None:
+                self._known[uid] = tag
         return [self._known.get(uid, Tag(uid, dsfid=one.dsfid)) for uid, one in found.items()]
 
     async def write_afi(self, uid: str, afi: int) -> bool:
+        """A tag known to hold it already is only asked. Asking every tag first would cost more than it saves."""
         tag = Uid.parse(uid)
-        return await persist(
+        known = self._known.get(uid)
+        if known is not None and known.afi == afi and await self._reader.read_afi(tag) == afi:
+            return True
+        self._note(uid, None)
+        done = await persist(
             lambda: self._reader.write_afi(tag, afi),
             lambda: self._holds(self._reader.read_afi(tag), afi),
             self._reader.reset,
         )
+        self._note(uid, afi if done else None)
+        return done
 
     async def read_afi(self, uid: str) -> int | None:
-        return await self._reader.read_afi(Uid.parse(uid))
+        afi = await self._reader.read_afi(Uid.parse(uid))
+        if afi is not None:
+            self._note(uid, afi)
+        return afi
 
     async def write_eas(self, uid: str, *, armed: bool) -> bool:
-        tag = Uid.parse(uid)
+        tag = _with_eas(uid)
         return await persist(
             lambda: self._reader.write_eas(tag, armed=armed),
             lambda: self._holds(self.read_eas(uid), armed),
@@ -144,7 +161,7 @@ class HfPad:
 
     async def read_eas(self, uid: str) -> bool | None:
         """Silence proves nothing by itself: only a tag that then answers by its UID has its EAS bit off."""
-        tag = Uid.parse(uid)
+        tag = _with_eas(uid)
         if await self._reader.hears_eas(tag):
             return True
         return None if await self._reader.read_afi(tag) is None else False
@@ -161,6 +178,8 @@ class HfPad:
         if info is None:
             return False
         size = info.block_size or _SIZE
+        if not data or len(data) % size:
+            raise LocalProtocolError(f"This tag is written in whole blocks of {size} bytes.")
         count = len(data) // size
         self._known.pop(uid, None)
         return await persist(
@@ -179,28 +198,61 @@ class HfPad:
         )
 
     async def lock(self, uid: str, what: Lock, *, first: int = 0, count: int = 0) -> bool:
-        return await self._reader.lock(Uid.parse(uid), what, first, count)
+        tag = _with_eas(uid) if what is Lock.EAS else Uid.parse(uid)
+        return await self._reader.lock(tag, what, first, count)
 
-    async def _first(self, one: Found) -> bytes | None:
-        """As much of one tag as says what it is; None if it left meanwhile."""
+    async def _first(self, one: Found) -> Tag | None:
+        """As much of one tag as says what it is; None if it left meanwhile.
+
+        A chip with fewer blocks than asked for refuses; its kind is remembered, so that this is paid once.
+        """
+        kind = one.uid.value[:_KIND]
+        asked = ENOUGH[1:] if kind in self._small else ENOUGH
         data: bytes | None = None
-        for blocks in ENOUGH:
+        for blocks in asked:
             data = await self._reader.read(one.uid, 0, blocks)
             if data != b"":
                 break
-        content = decode(data, dsfid=one.dsfid) if data else None
-        if not data or not isinstance(content, Damaged) or content.why is not Damage.MISSING:
-            return data or None
-        info = await self._reader.info(one.uid)
-        if info is None or not info.blocks or info.blocks * (info.block_size or _SIZE) <= len(data):
-            return data
-        return await self._reader.read(one.uid, 0, info.blocks) or data
+            if len(self._small) < _KINDS:
+                self._small.add(kind)
+        if not data:
+            return None
+        tag = Tag(str(one.uid), dsfid=one.dsfid, data=data)
+        content = decode(data, dsfid=one.dsfid)
+        if not isinstance(content, Damaged) or content.why is not Damage.MISSING:
+            return tag
+        return await self._rest(one.uid, tag, len(data) // blocks)
+
+    async def _rest(self, uid: Uid, tag: Tag, size: int) -> Tag | None:
+        """The whole memory of a tag whose beginning says that more belongs to it."""
+        info = await self._reader.info(uid)
+        if info is None:
+            return None
+        tag = replace(tag, afi=info.afi)
+        have = len(tag.data) // size
+        if info.blocks is None or info.blocks <= have:
+            return tag
+        more = await self._reader.read(uid, have, info.blocks - have)
+        return None if more is None else replace(tag, data=tag.data + more)
 
     async def _dsfid_is(self, uid: Uid, dsfid: int) -> bool | None:
         info = await self._reader.info(uid)
         return None if info is None else info.dsfid == dsfid
 
+    def _note(self, uid: str, afi: int | None) -> None:
+        """What the tag's AFI is now; None: not known any more."""
+        if (tag := self._known.get(uid)) is not None:
+            self._known[uid] = replace(tag, afi=afi)
+
     @staticmethod
     async def _holds(asked: Awaitable[T | None], wanted: T) -> bool | None:
         now = await asked
         return None if now is None else now == wanted
+
+
+def _with_eas(uid: str) -> Uid:
+    """The UID of a tag that has an EAS bit of NXP's making; other makers' are another thing, or none."""
+    tag = Uid.parse(uid)
+    if tag.manufacturer != "NXP":
+        raise unsupported("switch EAS on a tag that NXP did not make")
+    return tag

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 TRIES = 5
 PAUSE = 0.03
 """Seconds between two tries."""
+_GONE = 2  # times without an answer in a row: nobody is there
 
 
 async def persist(
@@ -21,21 +22,20 @@ async def persist(
 ) -> bool:
     """Try ``write`` until ``holds``; ``reset`` switches the field off and on. False when the ladder has ended.
 
-    Twice in a row no answer to ``holds`` (None), with a reset between: the tag is gone, and nothing more is tried.
+    Twice in a row no answer to ``holds`` (None), on both sides of a reset: the tag is gone, and nothing more is tried.
     """
-    for rung in range(2):
-        if rung:
+    for again in (False, True):
+        if again:
             await reset()
         silent = 0
-        for _ in range(TRIES):
+        for attempt in range(TRIES):
+            if attempt:
+                await asyncio.sleep(PAUSE)
             await write()
             held = await holds()
             if held:
                 return True
             silent = silent + 1 if held is None else 0
-            if silent >= 2:
+            if silent == _GONE:
                 break
-            await asyncio.sleep(PAUSE)
-        if rung and silent:
-            return False
     return False

@@ -66,6 +66,12 @@ class Fault(Nothing):
     value: Annotated[str, Field(max_length=32)]
 
 
+class OneReader(Nothing):
+    """Make the pad this reader."""
+
+    driver: Annotated[str, Field(min_length=1, max_length=16)]
+
+
 class Refusal(NamedTuple):
     """What goes back with a 4xx or 503: a code, what happened and what to do, to be translated."""
 
@@ -89,6 +95,12 @@ _NO_TAG = Refusal(
 _NO_CARD = Refusal(422, "not-a-card", N_("That is a book."), N_("Name a card, or null to lift it."))
 _NO_FAULT = Refusal(
     422, "no-such-fault", N_("No fault has that name and value."), N_("Use a switch of the panel.")
+)
+_NO_READER = Refusal(
+    422,
+    "no-such-reader",
+    N_("The pad cannot be that reader here."),
+    N_("GET /world lists those that it can be, and why not the others."),
 )
 _NO_JSON = Refusal(400, "not-json", N_("The request is not JSON."), N_("Send one JSON object."))
 _NO_SENSE = Refusal(
@@ -128,6 +140,7 @@ def app(world: World, stop: asyncio.Event, links: dict[str, str]) -> Starlette:
         "card": _order(OneCard, lambda order: world.show_card(order.tag), _NO_CARD),
         "walk": _order(Walk, lambda order: world.walk(order.tags, order.direction)),
         "fault": _order(Fault, lambda order: world.set_fault(order.name, order.value), _NO_FAULT),
+        "pad": _order(OneReader, lambda order: panel.choose(order.driver), _NO_READER),
         "reset": _order(Nothing, lambda _: world.reset()),
     }
     return Starlette(
@@ -159,13 +172,14 @@ class Panel:
         """The control panel."""
         return HTMLResponse(page(Scene(self._world, _lang(request)), self._links))
 
-    async def told(self, _request: Request) -> Response:
-        """The world as JSON, without any patron."""
+    async def told(self, request: Request) -> Response:
+        """The world as JSON, without any patron. ``pad``: what it is, and what it could be or why not."""
         world = self._world
         version, people = world.version(), world.people()
         return JSONResponse(
             {
                 "tags": [_tag(tag) for tag in world.tags()],
+                "pad": _pad(Scene(world, _lang(request))),
                 "people": {"entered": people[0], "left": people[1]},
                 "loans": [{"item": loan.item, "due": loan.due} for loan in world.loans()],
                 "counters": world.counters(),
@@ -173,6 +187,13 @@ class Panel:
                 "version": version,
             }
         )
+
+    def choose(self, driver: str) -> None:
+        """Make the pad another reader. ValueError: it cannot be that one."""
+        offered = [one.driver for one in Scene(self._world, LANGS[0]).readers if not one.why]
+        if driver not in offered:
+            raise ValueError("no such reader, or not here")
+        self._world.choose(driver)
 
     async def live(self, request: Request) -> Response:
         """Server-sent events: the live parts, at once and whenever the world changes."""
@@ -262,6 +283,13 @@ async def _http(request: Request, error: Exception) -> Response:
 def _lang(request: Request) -> str:
     asked = request.query_params.get("lang", "")
     return asked if asked in LANGS else LANGS[0]
+
+
+def _pad(scene: Scene) -> dict[str, object]:
+    return {
+        "driver": scene.world.reader(),
+        "choices": {reader.driver: reader.why for reader in scene.readers},
+    }
 
 
 def _tag(tag: WorldTag) -> dict[str, object]:

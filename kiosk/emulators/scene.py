@@ -10,12 +10,13 @@ from typing import NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
+from kiosk.emulators.switchable import missing
 from kiosk.emulators.things import IN_STOCK, ON_LOAN, WorldTag
 from kiosk.emulators.world import World
 from mocban.clock import parse_rfc3339
 from mocban.i18n import catalog, day
 
-FRAGMENTS = ("shelf", "pad", "hand", "gate", "passages", "faults", "numbers", "loans")
+FRAGMENTS = ("shelf", "reader", "pad", "hand", "gate", "passages", "faults", "numbers", "loans")
 """Ids of the parts of the page that are sent anew when the world changes."""
 
 _LOOKS = 6
@@ -50,6 +51,16 @@ class Switch(NamedTuple):
     what: str
     value: str
     on: bool
+
+
+class Reader(NamedTuple):
+    """A kind of reader the pad can be. ``why``: why it cannot be chosen here; "" if it can."""
+
+    driver: str
+    title: str
+    what: str
+    on: bool
+    why: str
 
 
 class Number(NamedTuple):
@@ -136,6 +147,43 @@ class Scene:
         """People who went out."""
         return self.world.people()[1]
 
+    @cached_property
+    def readers(self) -> list[Reader]:
+        """What the pad can be; none where nobody can choose."""
+        _, chosen = self.words.gettext, self.world.reader()
+        told = {
+            "feig": ("FEIG", _("HF pad, ISO-Host")),
+            "3m": ("3M", _("HF pad 210 or 810")),
+            "rr9": ("RR9", _("HF pad, unbranded")),
+            "uhf18": ("UHF", _("UHFReader18: reads UHF tags")),
+            "pcsc": ("PC/SC", _("Card reader on USB")),
+        }
+        return [
+            Reader(driver, title, what, driver == chosen, self._why_not(driver, chosen))
+            for driver, (title, what) in told.items()
+            if chosen
+        ]
+
+    @property
+    def reader(self) -> Reader | None:
+        """What the pad is, if somebody chose."""
+        return next((reader for reader in self.readers if reader.on), None)
+
+    @property
+    def why_not(self) -> list[str]:
+        """Sentences about readers that cannot be chosen, each once."""
+        return list(dict.fromkeys(reader.why for reader in self.readers if reader.why))
+
+    def _why_not(self, driver: str, chosen: str) -> str:
+        _ = self.words.gettext
+        if chosen == "none":
+            return _("This branch began without a reader. Start it with --pad feig to have one.")
+        if missing(driver) is None:
+            return ""
+        return _(
+            "PC/SC is not played here: it needs root, and apt-get install pcscd vsmartcard-vpcd iproute2."
+        )
+
     @property
     def unplugged(self) -> bool:
         """Whether the pad is unplugged."""
@@ -153,6 +201,21 @@ class Scene:
             ("pad-unplugged", _("Unplug the pad"), _("The kiosk loses its reader.")),
             ("pad-noise", _("Noise on the pad's cable"), _("Stray bytes between the answers.")),
             ("write-fails", _("Chips refuse writing"), _("The security mark cannot be changed.")),
+            (
+                "tag-leaves",
+                _("A tag leaves while it is written"),
+                _("At the next write it is lifted from the pad."),
+            ),
+            (
+                "tag-mutters",
+                _("A tag mutters"),
+                _("One chip skips every third question."),
+            ),
+            (
+                "twins",
+                _("Tags are reported twice"),
+                _("The reader names one of them twice."),
+            ),
         ]
         return [
             Switch(name, title, what, _SLOW if name == "slow-ils" else "on", name in on)
@@ -198,7 +261,7 @@ def fragments(scene: Scene) -> dict[str, str]:
     parts, _ = _PAGES.get_template("parts.html").module, scene.words.gettext
     html = {
         name: getattr(parts, name)(scene, _)
-        for name in ("pad", "hand", "gate", "passages", "faults", "numbers", "loans")
+        for name in ("reader", "pad", "hand", "gate", "passages", "faults", "numbers", "loans")
     }
     shelf = parts.things(scene.at("shelf"), _("The shelf is empty."), _)  # type: ignore[attr-defined]
     return {name: str(text) for name, text in {**html, "shelf": shelf}.items()}

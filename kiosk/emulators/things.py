@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 Kind = Literal["item", "card"]
-Place = Literal["shelf", "pad", "hand"]
+Place = Literal["shelf", "pad", "hand", "gate"]
 Direction = Literal["in", "out"]
 
 DEMO = Path(__file__).with_name("worlds") / "demo.toml"
@@ -27,9 +27,16 @@ FAULTS = (
     "network-down",
     "pad-unplugged",
     "pad-noise",
+    "tag-leaves",
+    "tag-mutters",
+    "twins",
     "write-fails",
     "slow-ils",
 )
+"""Their values: "on", and of slow-ils the seconds an answer takes, of write-fails how many writes fail ("on": all),
+of tag-leaves "before" (so "on") or "after" the next write, whereupon it is off again."""
+READERS = ("feig", "3m", "rr9", "uhf18", "pcsc", "none")
+"""What the pad can be, by the name of its driver; none: there is no reader."""
 COUNTERS = (
     "loans_in_ils",
     "returns_in_ils",
@@ -38,13 +45,13 @@ COUNTERS = (
     "tags_armed",
     "siren_frames",
 )
-PLACES: tuple[Place, ...] = ("shelf", "pad", "hand")
+PLACES: tuple[Place, ...] = ("shelf", "pad", "hand", "gate")
 
 
 @dataclass(frozen=True, slots=True)
 class WorldTag:
     """One tag. ``uid``: 16 upper-case hex digits, MSB first; ``label``: words by language;
-    ``data``: all its blocks.
+    ``data``: all its blocks. ``locks``: what is locked for ever, afi, dsfid, eas or a block's number.
     """
 
     uid: str
@@ -56,6 +63,13 @@ class WorldTag:
     data: bytes = field(repr=False)  # a card's data names its patron
     block_size: int
     place: Place
+    eas: bool = False
+    locks: frozenset[str] = frozenset()
+
+    @property
+    def blocks(self) -> int:
+        """How many blocks it has."""
+        return len(self.data) // self.block_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +127,7 @@ class Seed:
         """Table by table, the rows of ``worlds/schema.sql``."""
         yield (
             "tag",
-            [
-                (ord_, *(json.dumps(cell) if isinstance(cell, dict) else cell for cell in row))
-                for ord_, row in enumerate(map(astuple, self.tags))
-            ],
+            [(ord_, *map(_cell, row)) for ord_, row in enumerate(map(astuple, self.tags))],
         )
         yield "record", [astuple(record) for record in self.records]
         yield "patron", [astuple(patron) for patron in self.patrons]
@@ -158,6 +169,10 @@ def check_fault(name: str, value: str) -> str:
         raise ValueError(f"no fault is called that; faults are {', '.join(FAULTS)}")
     if len(value) > 32:
         raise ValueError("a fault's value is at most 32 characters")
+    if name == "tag-leaves" and value not in ("", "on", "before", "after"):
+        raise ValueError("a tag leaves before or after a write")
+    if name == "write-fails" and value not in ("", "on") and not _times(value):
+        raise ValueError("write-fails is on, or takes a number from 1 to 999")
     if name == "slow-ils" and value:
         try:
             seconds = float(value)
@@ -166,6 +181,20 @@ def check_fault(name: str, value: str) -> str:
         if not 0 <= seconds <= 60:
             raise ValueError("slow-ils takes 0 to 60 seconds")
     return value
+
+
+def _times(value: str) -> bool:
+    return value.isascii() and value.isdigit() and 1 <= int(value) <= 999
+
+
+def _cell(value: object) -> object:
+    match value:
+        case dict():
+            return json.dumps(value)
+        case frozenset():
+            return " ".join(sorted(value))
+        case _:
+            return value
 
 
 def _tag(raw: dict[str, Any]) -> WorldTag:
@@ -188,4 +217,6 @@ def _tag(raw: dict[str, Any]) -> WorldTag:
         data=data.ljust(room, b"\0"),
         block_size=size,
         place=cast(Place, place),
+        eas=bool(raw.get("eas", False)),
+        locks=frozenset(str(what) for what in raw.get("locks", [])),
     )

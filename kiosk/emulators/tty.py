@@ -1,6 +1,7 @@
 """A pseudo-terminal that behaves like a USB-serial line: a name that comes and goes, honest speed.
 
-Timing is that of 8E1 (11 bits a byte) and the speed is checked; a pty carries no parity, so none is claimed.
+The speed is checked; a pty carries no parity, so none is claimed. A computer is late by nature: how late each answer
+ended, against the moment its last byte was due, stands in ``lateness``.
 """
 
 from __future__ import annotations
@@ -8,23 +9,40 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import select
 import termios
 import tty
+from collections import deque
 from contextlib import suppress
 from pathlib import Path
 
-_BITS = 11  # start, 8 data, parity, stop
 _CHUNK = 0.004  # seconds of bytes handed over at once, as USB-serial adapters do
+_KEPT = 10_000  # answers
 _NOBODY = 0.02  # seconds between two looks for somebody at the other end
-_SPEEDS = {38400: termios.B38400}
+_FINE = (
+    0.002  # the last seconds before a due moment are waited exactly; a loop's timers are coarser
+)
+_SPEEDS = {
+    9600: termios.B9600,
+    19200: termios.B19200,
+    38400: termios.B38400,
+    57600: termios.B57600,
+    115200: termios.B115200,
+}
 
 
 class TtyLine:
-    """The device's side of a serial line; ``link`` is the name the kiosk opens."""
+    """The device's side of a serial line; ``link`` is the name the kiosk opens.
 
-    def __init__(self, link: Path, baud: int = 38400) -> None:
+    ``bits``: of one byte with start, parity and stop: 10 for 8N1, 11 for 8E1. ``lateness``: seconds by which answers
+    ended too late, the latest last.
+    """
+
+    def __init__(self, link: Path, baud: int = 38400, bits: int = 11) -> None:
         self.link = link
+        self.lateness: deque[float] = deque(maxlen=_KEPT)
         self._baud = baud
+        self._bits = bits
         self._master: int | None = None
         self._target = ""
         self._plugged = asyncio.Event()
@@ -76,7 +94,7 @@ class TtyLine:
 
     def airtime(self, size: int) -> float:
         """Seconds that ``size`` bytes take on the line."""
-        return size * _BITS / self._baud
+        return size * self._bits / self._baud
 
     async def read(self) -> bytes:
         """The next bytes; waits while nobody is there or the line is unplugged."""
@@ -101,12 +119,13 @@ class TtyLine:
         for at in range(0, len(data), step):
             chunk = data[at : at + step]
             due = start + self.airtime(at + len(chunk))
-            await asyncio.sleep(max(0.0, due - loop.time()))
+            await _reach(due)
             if self._master is None:
                 return
             # EIO: they left; EAGAIN: they do not read and the line has no flow control.
             with suppress(OSError):
                 os.write(self._master, chunk)
+        self.lateness.append(loop.time() - start - self.airtime(len(data)))
 
     async def _wait(self, master: int) -> None:
         loop = asyncio.get_running_loop()
@@ -119,6 +138,15 @@ class TtyLine:
             self._readable = None
             if self._master == master:
                 loop.remove_reader(master)
+
+
+async def _reach(due: float) -> None:
+    """Wait until loop time ``due``, to some microseconds: it holds the loop for the last moment."""
+    loop = asyncio.get_running_loop()
+    if (left := due - loop.time()) > _FINE:
+        await asyncio.sleep(left - _FINE)
+    if (left := due - loop.time()) > 0:
+        select.select((), (), (), left)
 
 
 def _settle(ready: asyncio.Future[None]) -> None:

@@ -14,12 +14,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self, cast
 
+from kiosk.emulators.tables import TAG, build, tag_of
 from kiosk.emulators.things import (
     COUNTERS,
     DEMO,
     IN_STOCK,
     ON_LOAN,
     PLACES,
+    READERS,
     Direction,
     Place,
     WorldLoan,
@@ -34,9 +36,6 @@ from kiosk.emulators.things import (
 __all__ = ["DEMO", "World"]
 
 _KEPT = 10_000  # passages; a bench may walk all night
-
-_SCHEMA = Path(__file__).with_name("worlds") / "schema.sql"
-_TAG = "uid, name, label, kind, afi, dsfid, data, block_size, place"
 
 
 class World:
@@ -58,12 +57,7 @@ class World:
     def create(cls, path: Path | str, seed: dict[str, Any]) -> Self:
         """A world holding ``seed`` (parsed TOML); one that stands already is started afresh."""
         check_seed(seed)
-        db = sqlite3.connect(path, timeout=5.0, isolation_level=None)
-        try:
-            db.execute("PRAGMA journal_mode=WAL")
-            db.executescript(_SCHEMA.read_text(encoding="utf-8"))
-        finally:
-            db.close()
+        build(path)
         world = cls(path)
         with world._change():
             world._db.execute("INSERT OR REPLACE INTO seed VALUES (1, ?)", (json.dumps(seed),))
@@ -88,20 +82,20 @@ class World:
     def tags(self, place: str | None = None) -> list[WorldTag]:
         """All tags, or those at one place, in the seed's order."""
         where, values = ("WHERE place = ?", (place,)) if place else ("", ())
-        rows = self._rows(f"SELECT {_TAG} FROM tag {where} ORDER BY ord", *values)
-        return [_tag(row) for row in rows]
+        rows = self._rows(f"SELECT {TAG} FROM tag {where} ORDER BY ord", *values)
+        return [tag_of(row) for row in rows]
 
     def tag(self, uid_or_name: str) -> WorldTag:
         """One tag by UID or name; KeyError if there is none."""
-        rows = self._rows(f"SELECT {_TAG} FROM tag WHERE ? IN (uid, name)", uid_or_name)
+        rows = self._rows(f"SELECT {TAG} FROM tag WHERE ? IN (uid, name)", uid_or_name)
         if not rows:
             raise KeyError("no such tag")
-        return _tag(rows[0])
+        return tag_of(rows[0])
 
     def put(self, uid_or_name: str, place: Place) -> None:
-        """Move a tag to the shelf, the pad or the reader's hand."""
+        """Move a tag to the shelf, the pad, the reader's hand, or for good into the gate's field."""
         if place not in PLACES:
-            raise ValueError("a place is shelf, pad or hand")
+            raise ValueError("a place is shelf, pad, hand or gate")
         with self._change():
             self._db.execute(
                 "UPDATE tag SET place = ? WHERE uid = ?", (place, self.tag(uid_or_name).uid)
@@ -137,6 +131,28 @@ class World:
             elif (tag.afi, afi) == (ON_LOAN, IN_STOCK):
                 self._add("tags_armed")
 
+    def write_dsfid(self, uid: str, dsfid: int) -> None:
+        """Write a tag's DSFID (0..255)."""
+        if not 0 <= dsfid <= 255:
+            raise ValueError("a DSFID is one byte")
+        with self._change():
+            self._db.execute("UPDATE tag SET dsfid = ? WHERE uid = ?", (dsfid, self.tag(uid).uid))
+
+    def write_eas(self, uid: str, *, armed: bool) -> None:
+        """Switch a tag's EAS bit; a change counts as armed or disarmed."""
+        with self._change():
+            tag = self.tag(uid)
+            self._db.execute("UPDATE tag SET eas = ? WHERE uid = ?", (armed, tag.uid))
+            if tag.eas != armed:
+                self._add("tags_armed" if armed else "tags_disarmed")
+
+    def lock(self, uid: str, *whats: str) -> None:
+        """Lock for ever: afi, dsfid, eas or the number of a block. Who writes asks ``locks`` first."""
+        with self._change():
+            tag = self.tag(uid)
+            locks = " ".join(sorted(tag.locks.union(whats)))
+            self._db.execute("UPDATE tag SET locks = ? WHERE uid = ?", (locks, tag.uid))
+
     def write_block(self, uid: str, block: int, data: bytes) -> None:
         """Write one block (0-based); ValueError: no such block, or not one block of data."""
         with self._change():
@@ -160,8 +176,8 @@ class World:
             self._db.execute("INSERT INTO passage(no, direction) VALUES (?, ?)", (no, direction))
             for pos, tag in enumerate(tags.values()):
                 self._db.execute(
-                    "INSERT INTO carried VALUES (?, ?, ?, ?, ?)",
-                    (no, pos, tag.uid, tag.afi, tag.data),
+                    "INSERT INTO carried VALUES (?, ?, ?, ?, ?, ?)",
+                    (no, pos, tag.uid, tag.afi, tag.data, tag.eas),
                 )
                 self._db.execute("UPDATE tag SET place = 'hand' WHERE uid = ?", (tag.uid,))
             self._add("entered" if direction == "in" else "left")
@@ -176,12 +192,12 @@ class World:
             )
             carried: dict[int, list[WorldTag]] = {row[0]: [] for row in people}
             for no, *row in self._rows(
-                "SELECT c.no, c.uid, name, label, kind, c.afi, dsfid, c.data, block_size, place"
-                " FROM carried c JOIN tag USING (uid) WHERE c.no > ? ORDER BY c.no, c.pos",
+                "SELECT c.no, c.uid, name, label, kind, c.afi, dsfid, c.data, block_size, place,"
+                " c.eas, locks FROM carried c JOIN tag USING (uid) WHERE c.no > ? ORDER BY c.no, c.pos",
                 after,
             ):
                 if no in carried:  # a passage of this very moment comes with the next call
-                    carried[no].append(_tag(row))
+                    carried[no].append(tag_of(row))
         return [
             WorldPassage(no, cast(Direction, direction), tuple(carried[no]), bool(cried))
             for no, direction, cried in people
@@ -267,6 +283,20 @@ class World:
                 self._add("undone_in_ils" if cancel else "returns_in_ils")
         return done
 
+    # -- the pad's reader --
+
+    def reader(self) -> str:
+        """Which reader the pad is, as somebody chose (of ``READERS``); "" if nobody can choose."""
+        rows = self._rows("SELECT driver FROM reader")
+        return str(rows[0][0]) if rows else ""
+
+    def choose(self, driver: str) -> None:
+        """Make the pad another reader; "" ends the choosing. It stands on the desk: a reset leaves it there."""
+        if driver not in ("", *READERS):
+            raise ValueError(f"no reader is called that; readers are {', '.join(READERS)}")
+        with self._change():
+            self._db.execute("INSERT OR REPLACE INTO reader VALUES (1, ?)", (driver,))
+
     # -- faults and counters --
 
     def fault(self, name: str) -> str:
@@ -284,6 +314,15 @@ class World:
             self._db.execute("DELETE FROM fault WHERE name = ?", (name,))
             if value:
                 self._db.execute("INSERT INTO fault VALUES (?, ?)", (name, value))
+
+    def spend(self, name: str) -> str:
+        """What fault ``name`` is worth now: a number counts down to off, a tag leaves only once."""
+        with self._lock:
+            value = self.fault(name)
+            if value and (value != "on" or name == "tag-leaves"):
+                left = int(value) - 1 if value.isdigit() else 0
+                self.set_fault(name, str(left) if left else "")
+        return value
 
     def counters(self) -> dict[str, int]:
         """What has happened since the seed, by name."""
@@ -310,7 +349,9 @@ class World:
             self._db.execute(f"DELETE FROM {table}")
         self._db.execute("DELETE FROM meta WHERE name NOT IN ('version', 'passages')")
         for table, rows in seed.rows():
-            marks = ", ".join("?" * len(rows[0])) if rows else ""
+            if not rows:
+                continue
+            marks = ", ".join("?" * len(rows[0]))
             self._db.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)
 
     def _rows(self, sql: str, *values: object) -> list[Any]:
@@ -328,8 +369,3 @@ class World:
         number = self._number(name) + 1
         self._set(name, number)
         return number
-
-
-def _tag(row: Sequence[Any]) -> WorldTag:
-    uid, name, label, kind, afi, dsfid, data, block_size, place = row
-    return WorldTag(uid, name, json.loads(label), kind, afi, dsfid, bytes(data), block_size, place)

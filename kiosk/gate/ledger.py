@@ -7,20 +7,47 @@ makes telling it twice telling it once; then it is struck off here.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from kiosk.devices.base import People
 from mocban.errors import StorageError
-from mocban.events import Fact, GateAlarmed, PassageFact, PeopleCounted
+from mocban.events import EventsLost, Fact, GateAlarmed, PassageFact, PeopleCounted, StillArmed
 from mocban.migrate import open_db, transaction
 
 MOST = 100_000
 """A difference above this is no crowd but a fault of the counter; it is not told."""
+_WRAP = 16
+"""A counter that went back began anew at 0 by itself if so no more than this part of its range lies between."""
 
 _KINDS: dict[str, type[PassageFact]] = {
-    kind.__name__: kind for kind in (GateAlarmed, PeopleCounted)
+    kind.__name__: kind for kind in (GateAlarmed, StillArmed, EventsLost, PeopleCounted)
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What happened at the gate and is to be told: the kind of its fact and the fact's fields but its number."""
+
+    kind: type[PassageFact]
+    body: dict[str, str] = field(default_factory=dict)
+
+
+def since(before: int, now: int, bits: int) -> int:
+    """How many people between two readings of a counter of ``bits``.
+
+    One that went back ran over if that is a short way, else it was reset and counts from 0. Never negative, and never a
+    crowd that no gate sees.
+    """
+    size = 1 << bits
+    if now >= before:
+        more = now - before
+    else:
+        over = (now - before) % size
+        more = over if over <= min(MOST, size // _WRAP) else now
+    return more if more <= min(MOST, size // 2) else 0
 
 
 class Facts(Protocol):
@@ -46,9 +73,9 @@ class Ledger:
             self._db.close()
             raise self._refused(error) from error
 
-    def alarmed(self, item: str, uid: str, direction: str) -> None:
-        """Record that the gate cried for this tag."""
-        self._record({"item": item, "uid": uid, "direction": direction}, GateAlarmed, None)
+    def note(self, note: Note) -> None:
+        """Record what happened."""
+        self._record(dict(note.body), note.kind, None)
 
     def counted(self, now: People) -> None:
         """Record that the gate's counters read ``now``. The first reading ever is where counting begins,
@@ -64,8 +91,8 @@ class Ledger:
         if before[0] is None:
             self._first = self._first or now
             before = (self._first.entered, self._first.left)
-        came = self._since(before[0], now.entered)
-        went = self._since(before[1], now.left)
+        came = since(before[0], now.entered, now.bits)
+        went = since(before[1], now.left, now.bits)
         self._record({"entered": came, "left": went}, PeopleCounted, now)
 
     def settle(self) -> None:
@@ -87,14 +114,8 @@ class Ledger:
         """Close the file."""
         self._db.close()
 
-    @staticmethod
-    def _since(before: int, now: int) -> int:
-        """How many since; a counter that went back was reset and counts from 0."""
-        more = now - before if now >= before else now
-        return more if more <= MOST else 0
-
     def _record(
-        self, body: dict[str, str | int], kind: type[PassageFact], people: People | None
+        self, body: Mapping[str, str | int], kind: type[PassageFact], people: People | None
     ) -> None:
         try:
             with transaction(self._db):

@@ -4,70 +4,73 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping
-from enum import StrEnum
-from typing import assert_never
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, Protocol, assert_never
 
 from prometheus_client import Counter
 
 from kiosk.devices.base import Gate, Passage
 from kiosk.devices.noise import Noise
-from kiosk.gate.ledger import Ledger
-from kiosk.settings import GateSettings, Security
-from kiosk.wire.content import ItemTag
+from kiosk.gate.judging import Rules, Sights, Verdict, judge
+from kiosk.gate.ledger import Ledger, Note
+from kiosk.gate.mounted import Mounted
+from kiosk.settings import GateSettings
+from kiosk.wire import epc as bank01
+from kiosk.wire.content import Content, ItemTag
 from kiosk.wire.tag import decode
 from mocban import log
 from mocban.clock import Clock
-from mocban.errors import RemoteFault, StorageError
+from mocban.errors import LocalProtocolError, RemoteFault, StorageError
+from mocban.events import EventsLost, GateAlarmed, StillArmed
 from mocban.ids import jitter
 
+GRACE = 1.0
+"""Seconds that a round may still take at the end: who was read is told once, not lost and not twice."""
 BACKOFF = (0.2, 5.0)
 """First and longest pause before a lost gate is opened again, seconds."""
 PEOPLE_EVERY = 5
 """The people counters are read every so many rounds."""
 WAITING_MOST = 1000
-"""Alarms kept in memory while the disk takes nothing; the oldest go first."""
+"""Notes kept in memory while the disk takes nothing; the oldest go first."""
 
+_HF = "E0"  # a UID of ISO 15693 begins so
 _log = log.get("kiosk.gates")
 _overflows = Counter("mocban_gate_overflows_total", "Times the gate's buffer lost passages")
 _excused = Counter(
     "mocban_gate_excused_total", "Armed tags let go because a feed said so", ["feed"]
 )
 _silenced = Counter("mocban_gate_silenced_total", "Armed tags that a silent gate did not cry for")
+_passed = Counter("mocban_gate_sightings_total", "Sightings of tags, by verdict", ["verdict"])
 
 
-class Verdict(StrEnum):
-    """What a gate makes of one tag."""
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A part of the gate changed its condition. ``code``: in a word; ``say``: for a person."""
 
-    CRY = "cry"
-    HELD = "held"  # armed, but it cried for this tag a moment ago
-    SILENT = "silent"  # on loan
-    STRANGE = "strange"  # not a mark of this site, or none known
-    EXCUSED = "excused"  # armed, but a feed says to let it go
+    part: str
+    state: Literal["ok", "degraded", "lost"]
+    code: str = ""
+    say: str = ""
 
 
-def judge(
-    passage: Passage, security: Security, cries: Mapping[str, float], now: float, hold: float,
-    *, excused: bool = False,
-) -> Verdict:  # fmt: skip
-    """Whether to cry. ``cries``: when it last cried for a uid; that, ``now`` and ``hold`` in seconds of one clock.
+class Known(Protocol):
+    """What is known of loans; ``kiosk.gate.known.Known`` is one."""
 
-    ``excused``: a feed in force says to let this tag go.
-    """
-    if passage.afi == security.on_loan:
-        return Verdict.SILENT
-    if passage.afi != security.in_stock:
-        return Verdict.STRANGE
-    if excused:
-        return Verdict.EXCUSED
-    last = cries.get(passage.uid)
-    return Verdict.CRY if last is None or now - last >= hold else Verdict.HELD
+    def excused(self, uid: str, item: str) -> str:
+        """The name of what lets this tag go; empty if nothing does."""
+        ...
+
+    @property
+    def loans(self) -> bool:
+        """Whether a feed of loans is in force."""
+        ...
 
 
 class Watch:
-    """One gate and its rounds. ``excused``: name of the feed that excuses a uid now, or nothing.
+    """One gate and its rounds. ``turned`` hears of every turn of the loop, ``changed`` of every change of a part.
 
-    While ``silent``, it judges and counts, but cries for nobody and tells no alarm. ``turned`` hears of every turn.
+    While ``silent``, it judges and counts, but cries for nobody and tells no alarm.
     """
 
     def __init__(
@@ -75,9 +78,9 @@ class Watch:
         settings: GateSettings,
         gate: Gate,
         ledger: Ledger,
-        changed: Callable[[bool, str], None],
+        changed: Callable[[Turn], None],
         clock: Clock,
-        excused: Callable[[str], str],
+        known: Known,
         turned: Callable[[], None] = lambda: None,
     ) -> None:
         self._settings = settings
@@ -85,12 +88,20 @@ class Watch:
         self._ledger = ledger
         self._changed = changed
         self._clock = clock
-        self._cries: dict[str, float] = {}
-        self._excused = excused
+        self._known = known
         self._turned = turned
+        self._rules = Rules.of(settings, gate.reads)
+        self._sights = Sights(self._rules)
+        self._mounted = Mounted(settings.test_tags, settings.test_seconds)
         self.silent = False
         self._noise = Noise("gate")
-        self._alarms: deque[Passage] = deque(maxlen=WAITING_MOST)
+        self._notes: deque[Note] = deque(maxlen=WAITING_MOST)
+        self._losing = False  # the overflow that was told goes on
+        self._lying = False
+        self._mute = False
+        self._blind: bool | None = None  # a database decides here, and there is none
+        self._stopping = False
+        self._resting = True
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until ``stop``: keep the gate open, round after round."""
@@ -98,6 +109,9 @@ class Watch:
         stopped = asyncio.create_task(stop.wait())
         try:
             await asyncio.wait({watching, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            self._stopping = True
+            if not self._resting:
+                await asyncio.wait({watching}, timeout=GRACE)
         finally:
             watching.cancel()
             stopped.cancel()
@@ -106,29 +120,33 @@ class Watch:
             if isinstance(end, Exception):
                 raise end
 
-    async def round(self, *, people: bool) -> None:
-        """One reading of the buffer: cry first, write afterwards."""
+    async def round(self, *, people: bool) -> bool:
+        """One reading of the gate: cry first, write afterwards. True if there may be more to read at once."""
         passages, overflowed = await self._gate.passages()
         self._noise.heard(self._gate.noise)
-        armed = self._judged(passages)
-        self._alarms.extend(armed)
-        if armed:
-            await self._cry()
-        if overflowed:
+        busy = await self._heed(passages)
+        if self._rules.detect == "eas" and self._mounted.due(self._clock.mono()):
+            await self._heed(await self._gate.near(), certain=True)
+        if overflowed and not self._losing:
+            self._notes.append(Note(EventsLost))
             _overflows.inc()
             _log.warning(
                 "gate.overflow", do="read more often, or look for a tag left near the gate"
             )
+        self._losing = overflowed
+        self._tell_parts()
         try:
-            while self._alarms:
-                first = self._alarms[0]
-                self._ledger.alarmed(_item(first), first.uid, first.direction)
-                self._alarms.popleft()
+            while self._notes:
+                self._ledger.note(self._notes[0])
+                self._notes.popleft()
             if people and (counters := await self._gate.people()) is not None:
                 self._ledger.counted(counters)
             self._ledger.settle()
         except StorageError as error:
-            _log.error("gate.untold", say=error.say, waiting=len(self._alarms))
+            _log.error("gate.untold", say=error.say, waiting=len(self._notes))
+        # Also if the disk refuses: else it would be read, and cried for, for ever.
+        await self._gate.done()
+        return busy
 
     async def _keep(self) -> None:
         pause = BACKOFF[0]
@@ -136,47 +154,138 @@ class Watch:
             self._turned()
             try:
                 version = await self._gate.open()
+                self._mounted.opened(self._clock.mono())
                 number = 0
-                while True:
-                    await self.round(people=number % PEOPLE_EVERY == 0)
+                while not self._stopping:
+                    self._resting = False
+                    due = self._clock.mono() + self._settings.poll_seconds
+                    busy = await self.round(people=number % PEOPLE_EVERY == 0)
                     if number == 0:
                         _log.info("gate.open", version=version)
-                        self._changed(True, "")
+                        self._changed(Turn("gate", "ok"))
                         pause = BACKOFF[0]
                     number += 1
                     self._turned()
-                    await asyncio.sleep(self._settings.poll_seconds)
+                    self._resting = True
+                    await self._gate.rest(0.0 if busy else max(0.0, due - self._clock.mono()))
+                return
             except RemoteFault as error:
-                self._changed(False, error.say)
+                self._changed(Turn("gate", "lost", "unreachable", error.say))
             finally:
+                self._resting = True
                 await self._gate.close()
             await asyncio.sleep(jitter(pause))
             pause = min(pause * 2, BACKOFF[1])
 
-    def _judged(self, passages: list[Passage]) -> list[Passage]:
-        now, hold = self._clock.mono(), self._settings.hold_seconds
-        self._cries = {uid: at for uid, at in self._cries.items() if now - at < hold}
-        armed: list[Passage] = []
+    async def _heed(self, passages: list[Passage], *, certain: bool = False) -> bool:
+        """Judge, and cry at once; True if somebody is in the gate. Where only a bit was felt, ask who it was."""
+        now = self._clock.mono()
+        cries: list[tuple[Passage, Content]] = []
+        unnamed = busy = False
         for passage in passages:
-            feed = self._excused(passage.uid)
-            verdict = judge(
-                passage, self._settings.security, self._cries, now, hold, excused=bool(feed)
-            )
-            match verdict:
-                case Verdict.CRY if self.silent:
-                    _silenced.inc()
-                    _log.info("gate.silenced", uid=passage.uid)
-                case Verdict.CRY:
-                    self._cries[passage.uid] = now
-                    armed.append(passage)
-                case Verdict.EXCUSED:
-                    _excused.labels(feed).inc()
-                    _log.info("gate.passed", uid=passage.uid, verdict=str(verdict), feed=feed)
-                case Verdict.HELD | Verdict.SILENT | Verdict.STRANGE:
-                    _log.info("gate.passed", uid=passage.uid, verdict=str(verdict))
-                case _:
-                    assert_never(verdict)
-        return armed
+            content = _content(passage)
+            verdict = self._judge(passage, content, now, certain=certain)
+            busy = busy or verdict not in {Verdict.TEST, Verdict.PARKED}
+            if verdict is Verdict.CRY:
+                self._sights.acted(passage.uid, now)
+                cries.append((passage, content))
+            unnamed = unnamed or (not passage.uid and verdict is not Verdict.WAITING)
+        if cries:
+            await self._cry()
+        named = await self._named() if unnamed else []
+        if named and any(not passage.uid for passage, _ in cries):
+            cries = self._given_away(cries, named, now)
+        elif named:
+            busy = await self._heed(named, certain=True) or busy
+        self._notes.extend(self._alarm(passage, content) for passage, content in cries)
+        return busy
+
+    async def _named(self) -> list[Passage]:
+        """Who in the field is armed, by name. The gate's loss is found out by the next reading."""
+        try:
+            return [passage for passage in await self._gate.near() if passage.eas]
+        except RemoteFault as error:
+            _log.warning("gate.unnamed", say=error.say)
+            return []
+
+    def _given_away(
+        self, cries: list[tuple[Passage, Content]], named: list[Passage], now: float
+    ) -> list[tuple[Passage, Content]]:
+        """A bit without a name was cried for; put the names in its place, if it was for these.
+
+        Who of them has a loan is work for the staff, though the siren could not know it.
+        """
+        found = [(passage, _content(passage)) for passage in named]
+        meant = [
+            (passage, content)
+            for passage, content in found
+            if self._judge(passage, content, now, certain=True) in {Verdict.CRY, Verdict.LENT}
+        ]
+        if not meant:
+            return cries
+        for passage, _ in meant:
+            self._sights.acted(passage.uid, now)
+        return [(passage, content) for passage, content in cries if passage.uid] + meant
+
+    def _judge(self, passage: Passage, content: Content, now: float, *, certain: bool) -> Verdict:
+        """The verdict, and whatever it asks for but the cry."""
+        key = passage.uid
+        if (news := self._mounted.saw(key, now)) is not None:
+            self._blindness(*news)
+        sight = self._sights.see(key, now)
+        item = content.id if isinstance(content, ItemTag) else ""
+        feed = self._known.excused(key, item if self._by_item(passage) else "")
+        verdict = judge(
+            passage, content, self._rules, sight,
+            feed=feed, known=self._known.loans, certain=certain,
+        )  # fmt: skip
+        _passed.labels(verdict).inc()
+        match verdict:
+            case Verdict.CRY if self.silent:
+                self._sights.acted(key, now)
+                _silenced.inc()
+                _log.info("gate.silenced", uid=key)
+                return Verdict.HELD
+            case Verdict.CRY | Verdict.TEST | Verdict.CARD | Verdict.WAITING:
+                return verdict
+            case Verdict.LENT:
+                _excused.labels(feed).inc()
+                if sight.acted is None or now - sight.acted >= self._rules.hold:
+                    self._sights.acted(key, now)
+                    body = {"item": item[:64], "uid": _uid(key), "feed": feed}
+                    self._notes.append(Note(StillArmed, {**body, "direction": passage.direction}))
+            case Verdict.EXCUSED:
+                _excused.labels(feed).inc()
+            case Verdict.PARKED:
+                if self._sights.park(key):
+                    _log.warning("gate.parked", uid=key, do="take the item away from the gate")
+            case (
+                Verdict.HELD | Verdict.INBOUND | Verdict.FOREIGN | Verdict.SILENT
+                | Verdict.STRANGE | Verdict.BLANK
+            ):  # fmt: skip
+                pass
+            case _:
+                assert_never(verdict)
+        if self._sights.judged(key, verdict):
+            _log.info("gate.passed", uid=key, verdict=str(verdict), feed=feed)
+        return verdict
+
+    def _by_item(self, passage: Passage) -> bool:
+        """A UHF gate knows a tag by its UII, a kiosk by its TID: what they agree on is the item."""
+        return self._rules.detect == "database" or not passage.uid.startswith(_HF)
+
+    def _alarm(self, passage: Passage, content: Content) -> Note:
+        loans = self._rules.detect == "database" and self._known.loans
+        return Note(
+            GateAlarmed,
+            {
+                "item": content.id[:64] if isinstance(content, ItemTag) else "",
+                "uid": _uid(passage.uid),
+                "direction": passage.direction,
+                "reason": "eas" if passage.eas else "armed",
+                "by": "database" if loans else "tag",
+            },
+        )
 
     async def _cry(self) -> None:
         """A siren that fails must not cost the fact that it should have cried."""
@@ -184,9 +293,46 @@ class Watch:
             await self._gate.cry(self._settings.siren_seconds)
         except RemoteFault as error:
             _log.error("gate.mute", say=error.say)
+            self._mute = True
+            self._changed(Turn("gate-siren", "lost", "silent", error.say))
+            return
+        if self._mute:
+            self._mute = False
+            self._changed(Turn("gate-siren", "ok"))
+
+    def _tell_parts(self) -> None:
+        """What is blind, what lies there, what is not known."""
+        now = self._clock.mono()
+        for part, ok in self._mounted.missing(now):
+            self._blindness(part, ok)
+        lying = self._sights.parked(now)
+        if lying != self._lying:
+            self._lying = lying
+            say = "A closed item lies near the gate; take it away." if lying else ""
+            state: Literal["ok", "degraded"] = "degraded" if lying else "ok"
+            self._changed(Turn("gate-parked", state, "parked-tag" if lying else "", say))
+        blind = self._rules.detect == "database" and not self._known.loans
+        if blind != bool(self._blind) or (blind and self._blind is None):
+            self._blind = blind
+            say = "No list of loans is in force; the gate goes by the tags alone." if blind else ""
+            state = "degraded" if blind else "ok"
+            self._changed(Turn("gate-feeds", state, "no-loans" if blind else "", say))
+
+    def _blindness(self, part: str, ok: bool) -> None:
+        say = "" if ok else "Its test tag is not seen; check antenna, cable and the tag itself."
+        self._changed(Turn(part, "ok" if ok else "lost", "" if ok else "test-tag", say))
 
 
-def _item(passage: Passage) -> str:
-    """The item's id, or nothing if the tag cannot be read."""
-    content = decode(passage.data)
-    return content.id[:64] if isinstance(content, ItemTag) else ""
+def _content(passage: Passage) -> Content:
+    """What the tag says; of a UHF tag without its control word, what its UII says by itself."""
+    if not passage.data and not passage.epc and passage.uid and not passage.uid.startswith(_HF):
+        try:
+            return decode(b"", epc=bank01.join(bytes.fromhex(passage.uid), afi=bank01.IN_STOCK))
+        except (LocalProtocolError, ValueError):
+            pass
+    return decode(passage.data, epc=passage.epc)
+
+
+def _uid(key: str) -> str:
+    """As facts tell it: a UII that is longer than any UID is none."""
+    return key if len(key) <= 32 else ""

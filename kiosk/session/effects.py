@@ -87,13 +87,17 @@ class GiveBack(OnLine):
 
 @dataclass(frozen=True, slots=True)
 class Tell(OnLine):
-    """Put the line's fact into the outbox → Told. ``refused``: the reason, for an ItemRefused; else it was done."""
+    """Put the line's fact into the outbox → Told. ``refused``: the reason, for an ItemRefused; else it was done.
+
+    ``stays``: lent for use in the house.
+    """
 
     way: Way = Way.BORROW
     refused: str = ""
     due: datetime | None = None
     bin: str = ""
     security: str = ""
+    stays: bool = False
 
 
 Effect = AskPatron | EndPatron | Lend | TakeBack | Unsecure | Secure | GiveBack | Tell

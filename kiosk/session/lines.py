@@ -46,8 +46,9 @@ def due(visit: Visit, line: Line, *, left: bool, again: bool = False) -> Effect 
             return GiveBack(visit.id, no, item, card, line.at)
         case Phase.OPENED | Phase.CLOSED | Phase.PENDING:
             return Tell(
-                visit.id, no, item, line.way, due=line.due, bin=line.bin, security=_security(line)
-            )
+                visit.id, no, item, line.way, due=line.due, bin=line.bin, security=_security(line),
+                stays=line.stays,
+            )  # fmt: skip
         case Phase.REFUSED:
             return Tell(visit.id, no, item, line.way, refused=line.reason or "denied")
         case Phase.TOLD | Phase.SAID | Phase.UNDONE:
@@ -146,7 +147,7 @@ def _granted(line: Line, event: IlsGranted, *, left: bool) -> Line:
     if (
         not event.desensitize
     ):  # it stays in the house: an earlier failure may have left its tag open
-        return _to(known, Phase.TAKEN, security="none")
+        return _to(known, Phase.TAKEN, security="none", stays=True)
     return _to(known, Phase.LENT)
 
 

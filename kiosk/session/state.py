@@ -80,6 +80,7 @@ class Line:
     security: str = ""  # what the fact will say; empty = as wanted
     at: datetime | None = None  # when it was laid
     waiting: bool = False  # nothing is under way: the tag must come back, or the library system
+    stays: bool = False  # lent for use in the house: its tag must be closed
 
 
 @dataclass(frozen=True, slots=True)

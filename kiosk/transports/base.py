@@ -30,7 +30,7 @@ class ByteStream(Protocol):
 
 
 async def open_stream(url: str) -> ByteStream:
-    """``serial:///dev/x?baud=38400&parity=E``, ``tcp://host:port``, ``memory://name``.
+    """``serial:///dev/x?baud=38400&parity=E``, ``tcp://host:port``, ``tcp-listen://host:port``, ``memory://name``.
 
     ConfigError for a URL that means nothing, DeviceLost if nothing answers there.
     """
@@ -44,12 +44,16 @@ async def open_stream(url: str) -> ByteStream:
             from kiosk.transports.tcp import open_tcp
 
             return await open_tcp(parts)
+        case "tcp-listen":
+            from kiosk.transports.listen import open_listen
+
+            return await open_listen(parts)
         case "memory":
             from kiosk.transports.memory import open_memory
 
             return open_memory(parts)
         case _:
-            raise bad_url(parts, "it begins with serial, tcp or memory")
+            raise bad_url(parts, "it begins with serial, tcp, tcp-listen or memory")
 
 
 def bad_url(parts: SplitResult, rule: str) -> ConfigError:

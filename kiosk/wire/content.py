@@ -89,7 +89,26 @@ class Warn(StrEnum):
     COUNTRY = "country"  # no two capital letters
     OWNER_REPEATS_COUNTRY = "owner-repeats-country"  # the whole ISIL in the owner field
     ID_NOT_UTF8 = "id-not-utf8"  # read as ISO 8859-1
-    CRC_32 = "crc-32"  # written for 32 bytes on a larger tag with a factory filler behind
+    CRC_32 = "crc-32"  # written for 32 bytes on a larger tag; what lies behind is not of it
+    NIBBLES_SWAPPED = "nibbles-swapped"  # usage before version in byte 0; only by site profile
+    LONG_ID = "long-id"  # the id stands in an extension block, which one XOR byte guards
+    EXTENSION = "extension"  # an extension block with a wrong check byte was left out
+    EXTENSION_EARLY = "extension-early"  # extension blocks before byte 34
+    MORE_BEHIND = "more-behind"  # other bytes stand behind a plain number
+    GAOXIAO = "gaoxiao"  # UHF: the format of the Chinese university libraries
+    BCD = "bcd"  # UHF: read as digits, two a byte; where the number begins is a guess
+    AFI = "afi"  # UHF: the family is no library item's, though the text is one's
+    BANKS_DIFFER = "banks-differ"  # UHF: user memory names another item or owner than the UII
+    UNREADABLE_USER_BANK = (
+        "unreadable-user-bank"  # UHF: user memory is in use, but not by ISO 28560
+    )
+    INDEX = "index"  # ISO 28560-2: the list of elements names others than are there
+    ORDER = "order"  # ISO 28560-2: the id is not first, or the list of elements not behind it
+    REPEATED = "repeated"  # ISO 28560-2: an element stands there twice; the first counts
+    LONG_ELEMENT = "long-element"  # ISO 28560-2: an element of 128 bytes or more was not read, nor what follows
+    UNREADABLE = "unreadable"  # ISO 28560-2: an element in a form nobody knows, shown as its bytes
+    PADDING = "padding"  # ISO 28560-2: pads other than the standard has them
+    NO_CHECK = "no-check"  # the model has no check value: a misread id cannot be noticed
 
 
 class Damage(StrEnum):
@@ -107,6 +126,7 @@ class Look(StrEnum):
     NDEF = "ndef"
     TEXT = "text"
     NO_ID = "no-id"  # a right basic block without a usable id
+    USER_BANK = "user-bank"  # the user memory of a UHF tag, whose id stands in bank 01
     UNKNOWN = "unknown"
 
 
@@ -125,6 +145,13 @@ class Owner:
     def isil(self) -> str:
         """``VN-BG01``; only the library's part if there is no country."""
         return f"{self.country}-{self.library}" if self.country and self.library else self.library
+
+    @classmethod
+    def of(cls, isil: str) -> Owner:
+        """The same taken apart; without two capitals before the first hyphen all of it is the library's."""
+        country, _, library = isil.partition("-")
+        two = len(country) == 2 and country.isascii() and country.isalpha() and country.isupper()
+        return cls(country, library) if two and library else cls("", isil)
 
 
 NOBODY = Owner("", "")

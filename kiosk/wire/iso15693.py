@@ -72,19 +72,30 @@ class Command(IntEnum):
     STAY_QUIET = 0x02
     READ_SINGLE = 0x20
     WRITE_SINGLE = 0x21
+    LOCK_BLOCK = 0x22
     READ_MULTIPLE = 0x23
     WRITE_MULTIPLE = 0x24
     SELECT = 0x25
     RESET_TO_READY = 0x26
     WRITE_AFI = 0x27
+    LOCK_AFI = 0x28
     WRITE_DSFID = 0x29
+    LOCK_DSFID = 0x2A
     SYSTEM_INFO = 0x2B
+    SECURITY_STATUS = 0x2C
     NXP_SET_EAS = 0xA2
     NXP_RESET_EAS = 0xA3
+    NXP_LOCK_EAS = 0xA4
     NXP_EAS_ALARM = 0xA5
+    NXP_PROTECT = 0xA6  # EAS, with the option flag AFI: from then on only with the password
+    NXP_GET_RANDOM = 0xB2
+    NXP_SET_PASSWORD = 0xB3
 
 
 NXP = 0x04  # follows an NXP custom command
+EAS_PASSWORD = 0x10  # which of a tag's passwords guards EAS and AFI
+EAS_PATTERN = bytes.fromhex("2FB36270D5A7907FE8B18038D281497682DA9A866FAF8BB0F19CD112A57237EF")
+"""What an NXP tag whose EAS bit is set answers to the alarm command."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +167,27 @@ def set_eas(uid: Uid, *, armed: bool) -> bytes:
 def eas_alarm(uid: Uid) -> bytes:
     """NXP: answered with a constant pattern only while the EAS bit is set."""
     return addressed(Command.NXP_EAS_ALARM, uid)
+
+
+def get_random(uid: Uid) -> bytes:
+    """NXP: two bytes that mask the next password."""
+    return addressed(Command.NXP_GET_RANDOM, uid)
+
+
+def set_password(uid: Uid, random: bytes, password: bytes = bytes(4)) -> bytes:
+    """NXP: show the EAS and AFI password, by default as the maker leaves it. A wrong one mutes the tag until RF reset.
+
+    ``random``: the answer to ``get_random``.
+    """
+    if len(random) != 2 or len(password) != 4:
+        raise LocalProtocolError("A password has 4 bytes, its mask 2.")
+    masked = bytes(a ^ b for a, b in zip(password, random * 2, strict=True))
+    return addressed(Command.NXP_SET_PASSWORD, uid, bytes((EAS_PASSWORD,)) + masked)
+
+
+def protect_eas(uid: Uid) -> bytes:
+    """NXP: from now on, for ever, the EAS bit changes only after its password was shown."""
+    return addressed(Command.NXP_PROTECT, uid)
 
 
 def addressed(command: Command, uid: Uid, args: bytes = b"") -> bytes:

@@ -39,6 +39,8 @@ class Command(IntEnum):
     SET_COUNTERS = 0x78  # people counter
     PIGGYBACK = 0x9F
     ISO = 0xB0
+    CUSTOM = 0xB1
+    THROUGH = 0xBF
 
 
 class Status(IntEnum):

@@ -1,17 +1,21 @@
-"""FEIG ISO-Host command B0: ISO 15693 tags. UIDs go most significant byte first here."""
+"""FEIG ISO-Host commands B0, B1 and BF: ISO 15693 tags. UIDs go most significant byte first in B0 and B1.
+
+B1 has the custom commands of a tag's maker by name. Readers without it pass whole ISO 15693 frames through by BF.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-from kiosk.wire.iso15693 import Found, SystemInfo, Uid
+from kiosk.wire.iso15693 import NXP, Found, SystemInfo, Uid
 from kiosk.wire.iso_host import Command, Request
 from mocban.errors import LocalProtocolError, RemoteProtocolError
 
 ISO15693 = 0x03  # TR-TYPE
 MORE = 0x80  # inventory mode: give me the tags that did not fit into the last answer
 MOST_BYTES = 128  # of tag memory in one answer
+_T1 = 0x021F  # when to listen, in 590 ns; newer manuals call these bytes reserved
 
 
 class Sub(IntEnum):
@@ -30,6 +34,15 @@ class Sub(IntEnum):
     LOCK_DSFID = 0x2A
     SYSTEM_INFO = 0x2B
     SECURITY_STATUS = 0x2C
+
+
+class Custom(IntEnum):
+    """Sub-commands of B1 for NXP; their numbers are NXP's."""
+
+    SET_EAS = 0xA2
+    RESET_EAS = 0xA3
+    LOCK_EAS = 0xA4
+    EAS_ALARM = 0xA5
 
 
 class Mode(IntEnum):
@@ -66,6 +79,81 @@ class TagCommand:
         if len(data) < 10:
             raise RemoteProtocolError("An addressed tag command names no tag.")
         return cls(sub, mode, Uid(data[2:10]), data[10:])
+
+
+@dataclass(frozen=True, slots=True)
+class CustomCommand:
+    """The data of a B1 request. ``uid`` is there exactly when the mode is addressed."""
+
+    sub: int
+    mode: int = Mode.ANY
+    uid: Uid | None = None
+    maker: int = NXP
+
+    def request(self) -> Request:
+        """The request that carries it."""
+        uid = self.uid.value if self.uid is not None else b""
+        return Request(Command.CUSTOM, bytes((self.maker, self.sub, self.mode)) + uid)
+
+    @classmethod
+    def decode(cls, data: bytes) -> CustomCommand:
+        """From the data of a request; RemoteProtocolError if it is cut short."""
+        if len(data) < 3:
+            raise RemoteProtocolError("A custom command has a maker, a sub-command and a mode.")
+        if data[2] & 0x07 != Mode.ADDRESSED:
+            return cls(data[1], data[2], None, data[0])
+        if len(data) < 11:
+            raise RemoteProtocolError("An addressed custom command names no tag.")
+        return cls(data[1], data[2], Uid(data[3:11]), data[0])
+
+
+class Pace(IntEnum):
+    """When the reader listens for the answer to a frame passed through."""
+
+    READ = 1  # at once, at t1
+    WRITE = 2  # from t1 on until 20 ms are over: tags that write are slow
+
+
+@dataclass(frozen=True, slots=True)
+class Through:
+    """The data of a BF request: an ISO 15693 frame from its flags on, without CRC.
+
+    ``heard``: bytes of a good answer with flags and CRC. The reader checks the CRC and passes it on all the same.
+    """
+
+    frame: bytes = field(repr=False)
+    heard: int
+    pace: int = Pace.READ
+
+    def request(self) -> Request:
+        """The request that carries it."""
+        head = bytes((self.pace,)) + self.heard.to_bytes(2, "big") + _T1.to_bytes(2, "big")
+        return Request(Command.THROUGH, head + self.frame)
+
+    @classmethod
+    def decode(cls, data: bytes) -> Through:
+        """From the data of a request; RemoteProtocolError if it is cut short."""
+        if len(data) < 7:
+            raise RemoteProtocolError("A frame to pass through is too short.")
+        return cls(data[5:], int.from_bytes(data[1:3], "big"), data[0] & 0x07)
+
+
+def set_eas(uid: Uid, *, armed: bool) -> Request:
+    """B1 A2, A3: the EAS bit."""
+    return CustomCommand(
+        Custom.SET_EAS if armed else Custom.RESET_EAS, Mode.ADDRESSED, uid
+    ).request()
+
+
+def eas_alarm(uid: Uid | None = None) -> Request:
+    """B1 A5: 00 if the alarm was answered, 01 if not; without ``uid`` by any tag in the field."""
+    mode = Mode.ANY if uid is None else Mode.ADDRESSED
+    return CustomCommand(Custom.EAS_ALARM, mode, uid).request()
+
+
+def through(frame: bytes, heard: int, *, writes: bool = False) -> Request:
+    """BF: ``frame`` as ``iso15693`` seals it; ``heard``: bytes behind the flags of a good answer, CRC apart."""
+    return Through(frame[:-2], heard + 3, Pace.WRITE if writes else Pace.READ).request()
 
 
 def inventory(*, more: bool = False) -> Request:
@@ -105,6 +193,26 @@ def write_afi(uid: Uid, afi: int) -> Request:
     return _to(uid, Sub.WRITE_AFI, bytes((afi,)))
 
 
+def write_dsfid(uid: Uid, dsfid: int) -> Request:
+    """29: the data storage format."""
+    return _to(uid, Sub.WRITE_DSFID, bytes((dsfid,)))
+
+
+def lock_afi(uid: Uid) -> Request:
+    """28: for ever."""
+    return _to(uid, Sub.LOCK_AFI)
+
+
+def lock_dsfid(uid: Uid) -> Request:
+    """2A: for ever."""
+    return _to(uid, Sub.LOCK_DSFID)
+
+
+def lock_blocks(uid: Uid, first: int, count: int) -> Request:
+    """22: for ever."""
+    return _to(uid, Sub.LOCK_BLOCKS, bytes((first, count)))
+
+
 def system_info(uid: Uid) -> Request:
     """2B: the answer is ``decode_system_info``."""
     return _to(uid, Sub.SYSTEM_INFO)
@@ -122,7 +230,10 @@ def decode_found(data: bytes) -> list[Found]:
         raise RemoteProtocolError("The inventory's length does not fit its number of tags.")
     rows = [data[at : at + 10] for at in range(1, len(data), 10)]
     if any(row[0] != ISO15693 for row in rows):
-        raise RemoteProtocolError("The inventory holds tags of another kind.")
+        raise RemoteProtocolError(
+            "The inventory holds tags that are no ISO 15693 tags.",
+            "Set the reader to ISO 15693 alone with its maker's service program.",
+        )
     return [Found(Uid(row[2:]), row[1]) for row in rows]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, Self
 
 from mocban import supervise
-from mocban.demo.plan import END_WITHIN, Child, Plan, Ports
+from mocban.demo.plan import END_WITHIN, PADS, Child, Plan, Ports, known
 from mocban.demo.probe import HOST, get, get_json
 from mocban.errors import ConfigError, LocalFault, PeerUnreachable
 
@@ -22,7 +22,7 @@ READY_WITHIN = 25.0  # seconds for the whole branch
 class Branch:
     """The demo branch in ``folder``. ``async with`` starts it; leaving ends every process.
 
-    With a ``pace`` (see ``Plan``) Prometheus and Alertmanager are part of it.
+    With a ``pace`` (see ``Plan``) Prometheus and Alertmanager are part of it. ``pad``: which reader the kiosk has.
     """
 
     def __init__(
@@ -31,10 +31,11 @@ class Branch:
         ports: Ports,
         broker_kind: str = "auto",
         pace: tuple[str, ...] | None = None,
+        pad: str = PADS[0],
     ) -> None:
         self.folder = folder
         self.ports = ports
-        self.plan = Plan(folder, ports, broker_kind, pace)
+        self.plan = Plan(folder, ports, broker_kind, pace, known(pad))
         self._lock: IO[str] | None = None
         self._watchers: list[asyncio.Task[None]] = []
         self._ending = False

@@ -24,6 +24,8 @@ PACE = ("--scrape", "5", "--wait", "1", "--again", "5")
 SBIN = "/usr/sbin:/usr/local/sbin"
 PLAYBOOKS = ("gate-storm", "reader-lost")
 """They begin by themselves when an incident of that name opens."""
+PADS = ("feig", "3m", "rr9", "uhf18", "pcsc", "none")
+"""Readers the kiosk's pad can be; none: the kiosk has no reader."""
 MOCBAN = (sys.executable, "-m", "mocban")
 
 
@@ -89,12 +91,13 @@ class Child:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A branch in ``folder``. ``pace``: what its Prometheus is told; None: it has none."""
+    """A branch in ``folder``. ``pace``: what its Prometheus is told; None: it has none. ``pad``: of ``PADS``."""
 
     folder: Path
     ports: Ports
     broker_kind: str = "auto"
     pace: tuple[str, ...] | None = None
+    pad: str = PADS[0]
 
     @property
     def run(self) -> Path:
@@ -127,7 +130,8 @@ gateway_keys = ["{key.public}"]
 device = "demo-kiosk-1"
 port = {p.kiosk}
 log_file = {json.dumps(str(self.folder / "log" / "kiosk.log"))}
-pad = "serial://{self.run}/pad?baud=38400&parity=E"
+pad = "serial://{self.run}/pad"
+pad_driver = "{"none" if self.pad == "none" else "auto"}"
 
 [kiosk.ils]
 url = "sip2://{HOST}:{p.line_sip2}"
@@ -172,7 +176,8 @@ autorun = {{ {", ".join(f'{name} = "{name}"' for name in PLAYBOOKS)} }}
             ("kiosk", [*MOCBAN, "kiosk", "run", *config], 0, lambda: ready(p.kiosk)),
             ("gate", [*MOCBAN, "kiosk", "gate", *config], 0, lambda: ready(p.gate)),
             ("ils", [*emulate, "ils", "--world", world, "--port", str(p.sip2)], 0, lambda: listens(p.sip2)),
-            ("pad", [*emulate, "pad", "--world", world, "--link", str(run / "pad")], 0, (run / "pad").is_symlink),
+            ("pad", [*emulate, "pad", "--world", world, "--link", str(run / "pad"), "--driver", "world",
+                     "--begin", self.pad], 0, lambda: self.pad == "none" or (run / "pad").is_symlink()),
             ("gate-reader", [*emulate, "gate", "--world", world, "--link", str(run / "gate")], 0,
              (run / "gate").is_symlink),
             ("line", [*emulate, "line", "--world", world, "--forward", f"{p.line_mqtt}:{p.mqtt}",
@@ -231,6 +236,15 @@ autorun = {{ {", ".join(f'{name} = "{name}"' for name in PLAYBOOKS)} }}
                 "--storage.tsdb.retention.time=2d", "--log.level=warn",
             ]), 0, lambda: answers(f"http://{HOST}:{p.prometheus}/-/ready")),
         ]  # fmt: skip
+
+
+def known(pad: str) -> str:
+    """``pad`` if the demo has such a reader; ConfigError says which it has."""
+    if pad not in PADS:
+        raise ConfigError(
+            f"there is no reader called {pad}", f"choose one of {', '.join(PADS)}", code="usage"
+        )
+    return pad
 
 
 def _found(program: str) -> str | None:

@@ -70,6 +70,7 @@ def test_every_dependency_is_locked_with_hashes_and_without_addresses() -> None:
         "run.txt": project["dependencies"] + extras["kiosk"] + extras["gateway"] + extras["demo"],
         "dev.txt": extras["dev"],
         "contract.txt": extras["contract"],
+        "system.txt": extras["pcsc"],
         "build.txt": PYPROJECT["build-system"]["requires"] + ["editables"],
     }
     assert {lock.name for lock in LOCKS} == set(wanted)

@@ -21,6 +21,7 @@ from kiosk.session.state import Mode, Visit
 from mocban import commands, identity, supervise
 from mocban.clock import SystemClock
 from mocban.errors import ConfigError
+from mocban.events import LoanMade
 from mocban.ids import new_id
 from tests.support.kiosk_branch import CARD, configuration, peers, until
 from tests.support.person import Person
@@ -110,7 +111,9 @@ def test_a_self_test_names_every_part_of_a_kiosk(tmp_path: Path) -> None:
         async with box.running() as at:
             at.order("self-test")
             result = (await at.answer())["result"]
-            assert set(result) == {"reader", "ils", "journal", "outbox", "disk", "clock", "lost"}
+            assert set(result) == {
+                "reader", "ils", "journal", "outbox", "disk", "clock", "feeds", "lost"
+            }  # fmt: skip
             assert result["lost"] == ""
             assert {result["reader"], result["ils"], result["journal"]} == {"ok"}
             box.world.set_fault("ils-silent", "1")
@@ -165,9 +168,12 @@ def test_a_wiped_kiosk_holds_no_card_and_serves_nobody_ever_again(tmp_path: Path
             await until(lambda: at.kiosk.runner.visit.mode is Mode.BORROW)
             keys = tmp_path / "kiosk" / "keys"
             assert list(keys.iterdir())
+            loan = LoanMade(session="s", line=1, item="BG1", uid="E0", security="pending")
+            at.kiosk.pending.heard(loan)
             at.order("wipe", minh, lan)
             assert (await at.answer())["outcome"] == "done"
             assert at.barred == "wiped"
+            assert at.kiosk.pending.wanted("E0") is None
             assert at.kiosk.runner.visit.patron is None
             assert list(keys.iterdir()) == []
         for file in (tmp_path / "kiosk").rglob("*"):

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from kiosk.devices.base import Lock
 from kiosk.devices.feig_gate import FeigGate
 from kiosk.devices.feig_pad import feig_pad
 from kiosk.emulators import gate, pad
 from kiosk.emulators.world import DEMO, World
 from kiosk.transports.base import ByteStream, open_stream
 from kiosk.transports.memory import MemoryStream
-from mocban.errors import DeviceLost
+from mocban.errors import ConfigError, DeviceLost
 
 U = "E0 04 01 00 12 34 56 78"  # de-men
 MAINS = {"pad": pad.main, "gate": gate.main}
@@ -150,6 +151,16 @@ def _sealed(frame: str) -> str:
     return (data + register.to_bytes(2, "little")).hex(" ")
 
 
+def _x25(data: str) -> str:
+    """The CRC a tag puts behind its answer."""
+    register = 0xFFFF
+    for byte in bytes.fromhex(data):
+        register ^= byte
+        for _ in range(8):
+            register = register >> 1 ^ (0x8408 if register & 1 else 0)
+    return " " + (register ^ 0xFFFF).to_bytes(2, "little").hex(" ")
+
+
 # -- drivers against a scripted reader: what an emulator that behaves well never does --
 
 VERSION = bytes.fromhex(_sealed("0D 00 65 00 04 02 00 21 54 00 08"))
@@ -230,6 +241,157 @@ def test_an_antenna_fault_is_a_lost_reader_and_not_an_empty_pad() -> None:
             with pytest.raises(DeviceLost, match="antenna"):
                 await feig.tags()
             await feig.close()
+
+    run(scenario)
+
+
+async def heard(name: str, *turns: bytes) -> list[str]:
+    """What a FEIG pad asks while its reader answers by ``turns``, as hex; ``name`` says what it is made to do."""
+    asked: list[str] = []
+    far = await open_stream(f"memory://{name}")
+
+    async def play() -> None:
+        for turn in (VERSION, *turns):
+            asked.append((await far.read()).hex(" ").upper())
+            await far.write(turn)
+
+    playing = asyncio.create_task(play())
+    feig = feig_pad(f"memory://{name}")
+    await feig.open()
+    match name:
+        case "arm":
+            await feig.write_eas(U.replace(" ", ""), armed=True)
+        case "protect":
+            assert await feig.lock(U.replace(" ", ""), Lock.EAS)
+    await playing
+    await feig.close()
+    return asked[1:]
+
+
+def test_eas_is_asked_by_name_and_passed_through_where_the_reader_has_no_name_for_it() -> None:
+    done, unknown = (bytes.fromhex(_sealed(f"06 00 B1 {status}")) for status in ("00", "80"))
+    passed = bytes.fromhex(_sealed("09 00 BF 00 00" + _x25("00")))
+    pattern = "2FB36270D5A7907FE8B18038D281497682DA9A866FAF8BB0F19CD112A57237EF"
+    alarm = bytes.fromhex(_sealed(f"29 00 BF 00 00 {pattern}" + _x25(f"00 {pattern}")))
+
+    async def scenario() -> None:
+        by_name = await heard("arm", done, done)
+        assert by_name == [
+            f"10 FF B1 04 A2 01 {U} FC BB",
+            _sealed(f"10 FF B1 04 A5 01 {U}").upper(),
+        ]
+        through = await heard("arm", unknown, passed, alarm)
+        air = "78 56 34 12 00 01 04 E0"
+        assert through == [
+            f"10 FF B1 04 A2 01 {U} FC BB",
+            _sealed(f"15 FF BF 02 00 03 02 1F 22 A2 04 {air}").upper(),
+            _sealed(f"15 FF BF 01 00 23 02 1F 22 A5 04 {air}").upper(),
+        ]
+
+    run(scenario)
+
+
+def test_a_password_goes_out_masked_by_the_tags_own_number() -> None:
+    number = bytes.fromhex(_sealed("0B 00 BF 00 00 5A 01" + _x25("00 5A 01")))
+    done = bytes.fromhex(_sealed("09 00 BF 00 00" + _x25("00")))
+
+    async def scenario() -> None:
+        asked = await heard("protect", number, done, done)
+        air = "78 56 34 12 00 01 04 E0"
+        assert asked == [
+            _sealed(f"15 FF BF 01 00 05 02 1F 22 B2 04 {air}").upper(),
+            _sealed(f"1A FF BF 01 00 03 02 1F 22 B3 04 {air} 10 5A 01 5A 01").upper(),
+            _sealed(f"15 FF BF 02 00 03 02 1F 22 A6 04 {air}").upper(),
+        ]
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "cure"),
+    [
+        ("82", "scan-mode", "host mode"),
+        ("13", "reader-login", "password off"),
+        ("F1", "reader-hardware", "plug it in again"),
+    ],
+)
+def test_a_reader_that_a_person_must_help_says_what_to_do(
+    status: str, code: str, cure: str
+) -> None:
+    stuck = bytes.fromhex(_sealed(f"06 00 B0 {status}"))
+
+    async def scenario() -> None:
+        async with script("stuck", VERSION, stuck, b""):
+            feig = feig_pad("memory://stuck")
+            await feig.open()
+            with pytest.raises(DeviceLost, match="refused command B0") as lost:
+                await feig.tags()
+            assert lost.value.code == code
+            assert cure in lost.value.do
+            await feig.close()
+
+    run(scenario)
+
+
+def test_a_disturbed_antenna_still_tells_what_lies_there_in_either_framing() -> None:
+    warned = _sealed("11 00 B0 84 01 03 00 " + U)
+    wide = _sealed("02 00 13 00 B0 00 01 03 00 " + U)
+    gone = bytes.fromhex("06 00 B0 01 5C 63")
+
+    async def scenario() -> None:
+        async with script(
+            "warned", VERSION, bytes.fromhex(warned), gone, bytes.fromhex(wide), gone
+        ):
+            feig = feig_pad("memory://warned")
+            await feig.open()
+            for _ in range(2):
+                (tag,) = await feig.tags()
+                assert (tag.uid, tag.data) == (U.replace(" ", ""), b"")
+            await feig.close()
+
+    run(scenario)
+
+
+def test_an_inventory_that_breaks_off_between_two_answers_begins_anew() -> None:
+    more = bytes.fromhex(_sealed("11 00 B0 94 01 03 00 " + U))
+    broken = bytes.fromhex(_sealed("06 00 B0 83"))
+    reset = bytes.fromhex(_sealed("06 00 69 00"))
+
+    async def scenario() -> None:
+        async with script("more", VERSION, more, broken, reset, ONE_TAG, NO_TAG, b""):
+            feig = feig_pad("memory://more")
+            await feig.open()
+            assert [tag.uid for tag in await feig.tags()] == [U.replace(" ", "")]
+            await feig.close()
+
+    run(scenario)
+
+
+def test_a_reader_that_sees_other_kinds_of_tags_says_how_to_set_it() -> None:
+    other = bytes.fromhex(_sealed("11 00 B0 00 01 04 00 " + U))
+
+    async def scenario() -> None:
+        async with script("kinds", VERSION, other, b""):
+            feig = feig_pad("memory://kinds")
+            await feig.open()
+            with pytest.raises(DeviceLost) as lost:
+                await feig.tags()
+            assert "ISO 15693 alone" in lost.value.do
+            await feig.close()
+
+    run(scenario)
+
+
+def test_another_devices_answer_is_no_feig_reader_and_a_wrong_option_no_url() -> None:
+    empty = bytes.fromhex(_sealed("06 00 65 00"))
+
+    async def scenario() -> None:
+        async with script("other-device", empty, b""):
+            with pytest.raises(DeviceLost, match="too short") as lost:
+                await feig_pad("memory://other-device").open()
+            assert "another driver" in lost.value.do
+        with pytest.raises(ConfigError, match="standard or advanced"):
+            feig_pad("serial:///dev/ttyUSB0?frames=long")
 
     run(scenario)
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from mocban import feeds
-from mocban.events import LoanMade, ReturnMade
-from tests.support.gateway_stand import CLOCK, Broker, running_broker, until
+from mocban.events import LoanMade, ReturnMade, SecurityMended, StillArmed, ref
+from tests.support.gateway_stand import CLOCK, Broker, envelope, running_broker, until
 from tests.support.orders_stand import Centre, Device
 
 ONE, TWO, THREE = "E0040100000000A1", "E0040100000000A2", "E0040100000000A3"
@@ -64,6 +64,59 @@ def test_a_gate_hears_what_is_lent_and_what_is_back(tmp_path: Path, broker: Brok
             wait_feed(gate, gateway.public, "recent-loans", ONE)
             wait_feed(gate, gateway.public, "pending-security")
             assert not kiosk.feeds(gateway.public, "recent-loans")
+
+
+def test_every_station_hears_what_is_to_be_mended_until_it_is(
+    tmp_path: Path, broker: Broker
+) -> None:
+    name = "pending-security"
+    with Centre(tmp_path, broker.url) as gateway:
+        with Device(broker.url, "gate-1") as gate, Device(broker.url) as kiosk:
+            gate.say(online=True, app="gate")
+            kiosk.say(online=True, app="kiosk")
+            wait_feed(kiosk, gateway.public, name)
+            loan = lent(1, ONE, "pending")
+            back = ReturnMade(session="r", line=2, item="BG2", uid=TWO, security="pending")
+            kiosk.tell(loan, 1)
+            kiosk.tell(back, 2)
+            for station in (gate, kiosk):
+                feed = wait_feed(station, gateway.public, name, TWO, ONE)
+                assert [(one.want, one.item, one.ref) for one in feed.entries] == [
+                    ("on", "BG2", ref(back.id_at("kiosk-1"))),
+                    ("off", "BG1", ref(loan.id_at("kiosk-1"))),
+                ]
+            mended = SecurityMended(
+                uid=TWO, mended=ref(back.id_at("kiosk-1")), item="BG2", security="on"
+            )
+            gate.tell(mended, 1, epoch="00000000000000e2")  # whoever saw it
+            wait_feed(kiosk, gateway.public, name, ONE)
+            gate.tell(mended, 2, epoch="00000000000000e2")
+            gate.tell(StillArmed(passage=1, uid=THREE), 3, epoch="00000000000000e2")
+            kiosk.tell(lent(3, THREE), 3, ts=CLOCK.now() - timedelta(minutes=1))
+            feed = wait_feed(kiosk, gateway.public, name, THREE, ONE)
+            assert (feed.entries[0].want, feed.entries[0].item) == ("off", "BG3")
+            kiosk.tell(ReturnMade(session="r", line=3, item="BG1", uid=ONE), 4)
+            wait_feed(kiosk, gateway.public, name, THREE)
+            assert {topic.rpartition("/")[2] for topic, _ in kiosk.heard if "/feed/" in topic} == {
+                name
+            }
+
+
+def test_a_loan_for_the_reading_room_is_no_loan_a_gate_lets_go(
+    tmp_path: Path, broker: Broker
+) -> None:
+    with Centre(tmp_path, broker.url) as gateway:
+        with Device(broker.url, "gate-1") as gate, Device(broker.url) as kiosk:
+            gate.say(online=True, app="gate")
+            kiosk.tell(lent(1, ONE, "none").model_copy(update={"stays": True}), 1)
+            kiosk.tell(lent(2, TWO, "none"), 2)  # a site that writes no tags
+            old = lent(3, THREE, "none")
+            kiosk.send(
+                f"{kiosk.prefix}/evt/loan-made",
+                envelope(old, 3, data=old.model_dump(mode="json", exclude={"stays"})),
+            )  # told by an older release
+            kiosk.tell(lent(4, "E0040100000000A4"), 4)
+            wait_feed(gate, gateway.public, "recent-loans", "E0040100000000A4", TWO)
 
 
 def test_a_return_told_without_its_tag_and_one_told_late_count_too(

@@ -103,7 +103,7 @@ class Gate(Process):
         file = folder / "gate.toml"
         file.write_text(
             f'data_dir = "{data}"\nmqtt = "mqtt://{HOST}:9"\n[gate]\nport = {self.port}\nhold_seconds = 0\n'
-            f'poll_seconds = 0.02\ngate = "serial://{folder}/tty?baud=38400&parity=E"\n',
+            f'parked_seconds = 3600\npoll_seconds = 0.02\ngate = "serial://{folder}/tty?baud=38400&parity=E"\n',
             encoding="utf-8",
         )
         argv = [sys.executable, "-m", "mocban", "kiosk", "gate", "--config", str(file)]

@@ -126,6 +126,7 @@ class Stand:
             f'gateway_keys = ["{key.public}"]\n[staff]\n{staff}'
             f'[gateway]\nport = {self._gateway}\n'
             f'[gate]\ndevice = "gate-1"\nport = 0\ngate = "serial://{link}?baud=38400&parity=E"\nhold_seconds = 0\n'
+            'parked_seconds = 3600\n'
             f'[ops]\nport = {self._ops}\ngateway_url = "http://{HOST}:{self._gateway}"\n'
             f'playbook_keys = ["{book.public}"]\n',
             encoding="utf-8",

@@ -209,7 +209,7 @@ class Rounds:
         assert self._rows("PRAGMA integrity_check") == [("ok",)]
         assert self._rows("SELECT mode FROM remote_self") == [(self.mode,)]
         if self._app == "gate":
-            stored = self._rows("SELECT name, version, payload FROM gate_feed")
+            stored = self._rows("SELECT name, version, payload FROM heed_feed")
             assert {name: version for name, version, _ in stored} == self.feeds
             assert all(
                 f'"version":{version},'.encode() in payload for _, version, payload in stored

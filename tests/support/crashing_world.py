@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from kiosk.devices.base import Tag
+from kiosk.heed.feeds import Debt
 from kiosk.ils.port import IlsSilent, ItemAnswer, LoanAnswer, PatronAnswer, Sent
+from kiosk.pending import Pending
 from kiosk.session.effects import Effect, GiveBack
-from kiosk.session.events import Event
 from kiosk.session.state import Item
 from kiosk.settings import Security
 from mocban.clock import SetClock
-from mocban.events import Fact, ItemRefused, LineFact, LoanMade, ReturnMade
+from mocban.events import Fact, ItemRefused, LoanMade, ReturnMade, SecurityMended
 
 ITEMS = {uid: Item(name, uid) for uid, name in (("E1", "A"), ("E2", "B"), ("E3", "REFERENCE"))}
+T = TypeVar("T")
 UIDS = {item.id: uid for uid, item in ITEMS.items()}
 
 
@@ -71,6 +73,7 @@ class Model:
             self.late.pop(item, "") == card and item not in self.loans
         ):  # an earlier asking arrives only now
             self.loans[item] = card
+            self.returning.discard(item)
             self.made.add((item, card))
         value = self.tape.next() % 16
         if value == 15:
@@ -81,6 +84,7 @@ class Model:
             answer = LoanAnswer(False, reason="on-loan")
         else:
             self.loans[item] = card
+            self.returning.discard(item)
             self.made.add((item, card))
             answer = LoanAnswer(True, "a title", at, desensitize=item != "REFERENCE")
         self._ils_after(hazard)
@@ -183,7 +187,7 @@ class Model:
         hazard = self._hazard()
         if hazard == 5:
             raise Crash
-        assert isinstance(fact, LineFact)
+        assert isinstance(fact, LoanMade | ReturnMade | ItemRefused | SecurityMended)
         ident = str(fact.id_at("kiosk-1"))
         new = ident not in self.told
         assert new or self.told[ident] == fact, "one id, two contents"
@@ -193,9 +197,13 @@ class Model:
             raise Crash
         return new
 
-    def _true(self, fact: LineFact) -> None:
+    def _true(self, fact: LoanMade | ReturnMade | ItemRefused | SecurityMended) -> None:
         """What is told is so at the moment it is told."""
         is_open = UIDS[fact.item] in self.opened
+        if isinstance(fact, SecurityMended):
+            assert fact.uid == UIDS[fact.item]
+            assert is_open == (fact.security == "off")
+            return
         loan = (fact.item, f"card of {fact.session}")
         match fact:
             case LoanMade(security="off"):
@@ -217,11 +225,39 @@ class Model:
                 assert isinstance(fact, ItemRefused)
 
 
-def run(work: Coroutine[Any, Any, Event | None]) -> Event | None:
+@dataclass
+class Elsewhere:
+    """The centre's feed: what another station left in the wrong state."""
+
+    clock: SetClock
+    debts: dict[str, Debt] = field(default_factory=dict)
+
+    def wanted(self, uid: str) -> Debt | None:
+        return self.debts.get(uid)
+
+    def now(self) -> datetime:
+        return self.clock.now()
+
+
+class Killable(Pending):
+    """The kiosk's own words on tags, in a process that may die before and after each write."""
+
+    tape: Tape
+
+    def _write(self, *row: Any) -> None:
+        value = self.tape.next() % 24
+        if value == 16:
+            raise Crash
+        super()._write(*row)
+        if value == 17:
+            raise Crash
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
     """What a coroutine returns that never really waits."""
     try:
         work.send(None)
     except StopIteration as end:
-        result: Event | None = end.value
+        result: T = end.value
         return result
     raise AssertionError("the model waits for nothing")

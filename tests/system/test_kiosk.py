@@ -104,7 +104,7 @@ def test_a_book_left_by_the_last_reader_is_not_touched_until_it_is_lifted(tmp_pa
 
 def test_a_loan_whose_tag_takes_no_write_is_undone(tmp_path: Path) -> None:
     async def scenario(at: Branch) -> None:
-        at.world.set_fault("write-fails", "1")
+        at.world.set_fault("write-fails", "on")
         await at.card()
         at.world.lay("de-men")
         await until(lambda: at.phases().get(DE_MEN) is Phase.UNDONE)

@@ -31,6 +31,23 @@ def test_nothing_gives_the_start_value_as_it_is_sent_out() -> None:
     assert [crc(b"") for crc in ALL] == [0xFFFF, 0xFFFF, 0x0000, 0x0000]
 
 
+def _bitwise(crc: Crc16, data: bytes, register: int) -> int:
+    for byte in data:
+        for bit in range(8):
+            if crc.reflected:
+                carry = (register ^ byte >> bit) & 1
+                register = register >> 1 ^ carry * 0x8408
+            else:
+                carry = (register >> 15 ^ byte >> (7 - bit)) & 1
+                register = (register << 1 & 0xFFFF) ^ carry * 0x1021
+    return register ^ crc.xorout
+
+
+@given(st.sampled_from(ALL), st.binary(max_size=64), st.integers(0, 0xFFFF))
+def test_it_is_what_the_generator_gives_bit_by_bit(crc: Crc16, data: bytes, start: int) -> None:
+    assert crc(data, start) == _bitwise(crc, data, start)
+
+
 @given(st.binary(max_size=64))
 def test_a_frame_with_its_own_checksum_leaves_no_residue(data: bytes) -> None:
     assert MCRF4XX(data + MCRF4XX(data).to_bytes(2, "little")) == 0

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import socket
+import subprocess
+import sys
 import tomllib
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from mocban.demo.plan import MONITORED, PACE, Plan, Ports
+from mocban.demo.branch import Branch
+from mocban.demo.plan import MONITORED, PACE, PADS, Plan, Ports
+from mocban.demo.up import shown, typed
 from mocban.errors import ConfigError
 
 
@@ -52,3 +57,46 @@ def test_the_ports_of_prometheus_matter_only_with_it(plan: Plan) -> None:
             ports.check(monitored=True)
     assert "prometheus" in caught.value.say
     assert "--free-ports" in caught.value.do
+
+
+@pytest.mark.parametrize("pad", PADS)
+def test_the_pad_is_told_to_emulator_and_kiosk(pad: str, plan: Plan) -> None:
+    chosen = replace(plan, pad=pad)
+    chosen.write()
+    _, children = chosen.services()
+    argv = next(child.argv for child in children if child.name == "pad")
+    assert argv[-4:] == ["--driver", "world", "--begin", pad]
+    kiosk = tomllib.loads(chosen.config_file.read_text(encoding="utf-8"))["kiosk"]
+    assert kiosk["pad_driver"] == ("none" if pad == "none" else "auto")
+
+
+def test_a_reader_nobody_has_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no reader called abacus") as caught:
+        Branch(tmp_path / "new", Ports.free(), pad="abacus")
+    assert "uhf18" in caught.value.do
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("verb", [["up"], ["demo", "--once"]])
+def test_both_verbs_refuse_it_with_exit_2(verb: list[str], tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "mocban", *verb, "--pad", "abacus", "--json"],
+        capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert json.loads(done.stdout.splitlines()[-1])["errors"][0]["code"] == "usage"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_commands_are_told_as_one_types_them_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = Path(sys.executable).with_name("mocban")
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.chdir(tmp_path)
+    assert typed() == str(ours)
+    monkeypatch.chdir(ours.parents[2])
+    assert typed() == str(ours.relative_to(ours.parents[2]))
+    assert shown(Path.cwd() / "demo data" / "x") == "'demo data/x'"
+    monkeypatch.setenv("PATH", str(ours.parent))
+    assert typed() == "mocban"

@@ -75,7 +75,7 @@ def test_twins_in_one_round_are_one_tag() -> None:
 
 @pytest.mark.parametrize(
     ("data", "why"),
-    [(bytes(32), "blank"), (b"\xff" * 32, "blank"), (b"hello, this is not a library tag", "foreign"),
+    [(bytes(32), "blank"), (b"\xff" * 32, "blank"), (b"\xde\xad\xbe\xef" * 8, "foreign"),
      (DE_MEN[:5] + b"\x31" + DE_MEN[6:], "damaged")],
 )  # fmt: skip
 def test_a_tag_that_is_no_book_is_named_once(data: bytes, why: str) -> None:

@@ -13,6 +13,16 @@ from mocban.errors import LocalProtocolError, RemoteProtocolError
 UID = Uid.parse("E004010012345678")
 
 
+def _sealed(frame: str) -> str:
+    """With a CRC X-25 of its own making, where no other code's frame was at hand."""
+    data, register = bytes.fromhex(frame), 0xFFFF
+    for byte in data:
+        register ^= byte
+        for _ in range(8):
+            register = register >> 1 ^ (0x8408 if register & 1 else 0)
+    return (data + (register ^ 0xFFFF).to_bytes(2, "little")).hex(" ")
+
+
 @pytest.mark.parametrize(
     ("frame", "golden"),
     [
@@ -26,6 +36,12 @@ UID = Uid.parse("E004010012345678")
         (iso15693.write_afi(UID, 0xC2), "22 27 78 56 34 12 00 01 04 E0 C2 87 1C"),
         (iso15693.set_eas(UID, armed=True), "22 A2 04 78 56 34 12 00 01 04 E0 55 0F"),
         (iso15693.eas_alarm(UID), "22 A5 04 78 56 34 12 00 01 04 E0 A0 CB"),
+        (iso15693.get_random(UID), _sealed("22 B2 04 78 56 34 12 00 01 04 E0")),
+        (
+            iso15693.set_password(UID, b"\x5a\x01", bytes.fromhex("0F 0F 0F 0F")),
+            _sealed("22 B3 04 78 56 34 12 00 01 04 E0 10 55 0E 55 0E"),
+        ),
+        (iso15693.protect_eas(UID), _sealed("22 A6 04 78 56 34 12 00 01 04 E0")),
         (iso15693.stay_quiet(UID), "22 02 78 56 34 12 00 01 04 E0 B8 2C"),
     ],
 )
@@ -79,3 +95,11 @@ def test_random_answers_raise_nothing_but_protocol_errors(data: bytes) -> None:
             read(data)
         except RemoteProtocolError:
             pass
+
+
+@pytest.mark.parametrize(
+    ("random", "password"), [(b"", bytes(4)), (b"ab", b"abc"), (b"abc", bytes(4))]
+)
+def test_a_password_of_another_length_is_our_own_fault(random: bytes, password: bytes) -> None:
+    with pytest.raises(LocalProtocolError):
+        iso15693.set_password(UID, random, password)

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kiosk.wire import iso_host, iso_host_gate, iso_host_tags
+from kiosk.wire import iso15693, iso_host, iso_host_gate, iso_host_tags
 from kiosk.wire.content import ItemTag
 from kiosk.wire.iso15693 import Found, SystemInfo, Uid
 from kiosk.wire.iso_host import OutputMask, Reply, Request, Status, Version
 from kiosk.wire.iso_host_gate import Batch, Has, Output, Piggyback, Record
-from kiosk.wire.iso_host_tags import Blocks, TagCommand
+from kiosk.wire.iso_host_tags import Blocks, CustomCommand, TagCommand, Through
 from kiosk.wire.tag import decode
 from mocban.errors import LocalProtocolError, RemoteProtocolError
 
@@ -55,6 +55,13 @@ def wide(request: Request) -> Request:
         (iso_host_tags.read_blocks(UID, 0, 8), f"11 FF B0 23 01 {U} 00 08 07 D6"),
         (iso_host_tags.write_afi(UID, 0x07), f"10 FF B0 27 01 {U} 07 D8 DE"),
         (iso_host_tags.write_afi(UID, 0xC2), f"10 FF B0 27 01 {U} C2 79 4F"),
+        (iso_host_tags.set_eas(UID, armed=True), f"10 FF B1 04 A2 01 {U} FC BB"),
+        (iso_host_tags.set_eas(UID, armed=False), f"10 FF B1 04 A3 01 {U} DB 97"),
+        (iso_host_tags.eas_alarm(), "08 FF B1 04 A5 00 73 13"),
+        (
+            iso_host_tags.through(iso15693.write_afi(UID, 0x07), 0, writes=True),
+            "15 FF BF 02 00 03 02 1F 22 27 78 56 34 12 00 01 04 E0 07 A6 41",
+        ),
         (
             iso_host.set_output_mask(OutputMask(1, 0, 5, 0x000A)),
             "0D FF 71 00 01 00 00 00 05 00 0A F2 CD",
@@ -121,7 +128,7 @@ def test_a_reply_is_the_golden_frame_and_is_read_back(reply: Reply, golden: str)
 
 def test_the_answers_of_a_pad_are_understood() -> None:
     one = Reply.decode(bytes.fromhex(f"11 00 B0 00 01 03 00 {U} D8 35"))
-    assert iso_host_tags.decode_found(one.data) == [Found(UID)]
+    assert iso_host_tags.decode_found(one.data) == [Found(UID, 0x00)]
     info = Reply.decode(bytes.fromhex(f"13 00 B0 00 00 {U} 07 04 1C 01 A2 98"))
     assert iso_host_tags.decode_system_info(info.data) == SystemInfo(UID, 0, 0x07, 28, 4, 1)
 
@@ -192,6 +199,14 @@ def test_blocks_keep_their_lock_status() -> None:
 def test_an_inventory_that_does_not_add_up_is_refused(data: str) -> None:
     with pytest.raises(RemoteProtocolError):
         iso_host_tags.decode_found(bytes.fromhex(data))
+
+
+def test_custom_commands_and_frames_passed_through_are_read_back() -> None:
+    for request in (iso_host_tags.set_eas(UID, armed=True), iso_host_tags.eas_alarm()):
+        assert CustomCommand.decode(request.data).request() == request
+    passed = iso_host_tags.through(iso15693.eas_alarm(UID), 32)
+    assert Through.decode(passed.data).request() == passed
+    assert Through.decode(passed.data).heard == 35
 
 
 def test_every_status_has_words() -> None:
@@ -311,6 +326,8 @@ def test_random_bytes_raise_nothing_but_protocol_errors(data: bytes) -> None:
         Version.decode,
         OutputMask.decode,
         TagCommand.decode,
+        CustomCommand.decode,
+        Through.decode,
         iso_host_tags.decode_found,
         Blocks.decode,
         iso_host_tags.decode_system_info,

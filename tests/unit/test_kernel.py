@@ -37,8 +37,8 @@ def test_a_fact_told_twice_has_one_id_and_another_line_another() -> None:
 
 def test_every_kind_is_its_class_in_kebab_case() -> None:
     assert events.kinds() == (
-        "audited", "command-answered", "device-changed", "fact-shed", "gate-alarmed", "item-refused", "loan-made",
-        "people-counted", "return-made",
+        "audited", "command-answered", "device-changed", "events-lost", "fact-shed", "gate-alarmed", "item-refused",
+        "loan-made", "people-counted", "return-made", "security-mended", "still-armed",
     )  # fmt: skip
 
 

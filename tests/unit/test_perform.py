@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 
 from kiosk.ils.port import IlsSilent, LoanAnswer, Sent
+from kiosk.pending import Pending
 from kiosk.perform import World, fact, failed, perform
 from kiosk.session.effects import (
     AskPatron,
@@ -35,8 +37,8 @@ from kiosk.session.events import (
 from kiosk.session.state import Item, Way
 from kiosk.settings import Security
 from mocban.errors import DeviceLost, LocalProtocolError
-from mocban.events import ItemRefused, LoanMade, ReturnMade
-from tests.support.crashing_world import Model, Tape, run
+from mocban.events import ItemRefused, LoanMade, ReturnMade, ref
+from tests.support.crashing_world import Elsewhere, Model, Tape, run
 
 BOOK = Item("A", "E1")
 
@@ -48,6 +50,11 @@ class Library(Model):
     asked: list[str] = field(default_factory=list)
     silence: Sent | None = None
     unplugged: bool = False
+    site: Security = field(default_factory=Security)
+    writes: int = 0
+
+    def __post_init__(self) -> None:
+        self.pending = Pending(Path(":memory:"), "kiosk-1", Elsewhere(self.clock))
 
     async def lend(self, card: str, item: str, at: datetime) -> LoanAnswer:
         self.asked.append("lend")
@@ -65,6 +72,7 @@ class Library(Model):
     async def write_afi(self, uid: str, afi: int) -> bool:
         if self.unplugged:
             raise DeviceLost("the pad is gone")
+        self.writes += 1
         return await super().write_afi(uid, afi)
 
 
@@ -77,7 +85,8 @@ def library() -> Library:
 
 def do(effect: Effect, library: Library) -> Event | None:
     library.effect = effect
-    return run(perform(effect, World(library, library, library, Security(), library.clock)))
+    world = World(library, library, library, library.site, library.clock, library.pending)
+    return run(perform(effect, world))
 
 
 def test_a_loan_the_card_has_already_is_found_and_not_asked_for_again(library: Library) -> None:
@@ -173,15 +182,68 @@ def test_a_lifted_tag_and_a_lost_pad_are_gone(library: Library) -> None:
 
 
 def test_facts_say_what_was_done_and_carry_no_card() -> None:
-    assert fact(Tell("v", 1, BOOK, Way.BORROW, security="pending")) == LoanMade(
+    site = Security()
+    assert fact(Tell("v", 1, BOOK, Way.BORROW, security="pending"), site) == LoanMade(
         session="v", line=1, item="A", uid=BOOK.uid, security="pending"
     )
-    assert fact(Tell("v", 1, BOOK, Way.RETURN, bin="2", security="on")) == ReturnMade(
+    assert fact(Tell("v", 1, BOOK, Way.RETURN, bin="2", security="on"), site) == ReturnMade(
         session="v", line=1, item="A", uid=BOOK.uid, bin="2"
     )
-    assert fact(Tell("v", 1, BOOK, Way.RETURN, refused="on-hold")) == ItemRefused(
+    assert fact(Tell("v", 1, BOOK, Way.RETURN, refused="on-hold"), site) == ItemRefused(
         session="v", line=1, item="A", uid=BOOK.uid, action="return", reason="on-hold"
     )
+
+
+def test_where_no_tag_is_written_facts_say_so_and_none_is(library: Library) -> None:
+    library.site = site = Security(by="database")
+    library.here.clear()  # not even asked
+    assert isinstance(do(Unsecure("v", 1, BOOK), library), TagOpened)
+    assert isinstance(do(Secure("v", 1, BOOK), library), TagClosed)
+    assert library.writes == 0
+    said = [
+        fact(Tell("v", 1, BOOK, way, security=security, stays=stays), site)
+        for way, security, stays in (
+            (Way.BORROW, "off", False), (Way.BORROW, "none", True), (Way.BORROW, "pending", False),
+            (Way.RETURN, "on", False),
+        )
+    ]  # fmt: skip
+    assert [(getattr(one, "security", ""), getattr(one, "stays", None)) for one in said] == [
+        ("none", False), ("none", True), ("none", False), ("none", None),
+    ]  # fmt: skip
+
+
+def test_a_3m_site_writes_its_own_values(library: Library) -> None:
+    written: list[int] = []
+
+    class Noting(Library):
+        async def write_afi(self, uid: str, afi: int) -> bool:
+            written.append(afi)
+            return True
+
+    noting = Noting(library.tape, site=Security(in_stock=0xD7, on_loan=0xDA))
+    do(Unsecure("v", 1, BOOK), noting)
+    do(Secure("v", 1, BOOK), noting)
+    assert written == [0xDA, 0xD7]
+
+
+def test_what_is_told_as_pending_is_known_here_until_the_next_word(library: Library) -> None:
+    library.made.add(("A", "card of v"))
+    do(Tell("v", 1, BOOK, Way.BORROW, security="pending"), library)
+    debt = library.pending.wanted("E1")
+    assert debt is not None
+    [told] = library.told.values()
+    assert (debt.uid, debt.item, debt.want, debt.ref) == (
+        "E1",
+        "A",
+        "off",
+        ref(told.id_at("kiosk-1")),
+    )
+    do(Tell("w", 1, BOOK, Way.RETURN, security="pending"), library)
+    debt = library.pending.wanted("E1")
+    assert debt is not None
+    assert debt.want == "on"
+    do(Tell("x", 1, BOOK, Way.RETURN, security="on"), library)
+    assert library.pending.wanted("E1") is None
 
 
 def test_telling_twice_is_telling_once(library: Library) -> None:

@@ -16,11 +16,14 @@ from gateway.store.port import Counts, Hour, Key
 from mocban.events import (
     AnyFact,
     DeviceChanged,
+    EventsLost,
     GateAlarmed,
     ItemRefused,
     LoanMade,
     PeopleCounted,
     ReturnMade,
+    SecurityMended,
+    StillArmed,
 )
 
 HANOI = ZoneInfo("Asia/Ho_Chi_Minh")
@@ -33,6 +36,9 @@ FACTS: list[tuple[AnyFact, dict[str, int]]] = [
     (GateAlarmed(passage=1), {"alarms": 1}),
     (PeopleCounted(passage=2, entered=3, left=2), {"people_in": 3, "people_out": 2}),
     (DeviceChanged(part="ils", state="lost", at=NOON), {}),
+    (SecurityMended(uid="E0", mended="0" * 16, security="on"), {}),
+    (StillArmed(passage=3), {}),
+    (EventsLost(passage=4), {}),
 ]
 
 

@@ -11,7 +11,7 @@ from babel.messages.extract import extract_from_file
 
 from kiosk.emulators import scene
 from kiosk.emulators.scene import Scene, fragments, page
-from kiosk.emulators.things import FAULTS, read_seed
+from kiosk.emulators.things import FAULTS, READERS, read_seed
 from kiosk.emulators.world import World
 from mocban.i18n import LANGS, catalog
 
@@ -28,6 +28,7 @@ def world(tmp_path: Path) -> Iterator[World]:
     world.siren(3)
     world.walk([], "in")
     world.set_fault("pad-unplugged", "on")
+    world.choose("rr9")
     yield world
     world.close()
 
@@ -66,6 +67,29 @@ def test_every_fault_has_its_switch(world: World) -> None:
     for switch in switches:
         world.set_fault(switch.name, switch.value)
     assert all(switch.on for switch in Scene(world, "vi").faults)
+
+
+@pytest.mark.parametrize("lang", LANGS)
+def test_every_reader_has_its_picture_and_the_chosen_one_is_told(world: World, lang: str) -> None:
+    html = fragments(Scene(world, lang))["reader"]
+    pictures = (ROOM / "static" / "panel.svg").read_text("utf-8")
+    shown = [reader.driver for reader in Scene(world, lang).readers]
+    assert [*shown, "none"] == list(READERS)
+    for driver in shown:
+        assert f'id="reader-{driver}"' in pictures
+        assert f"panel.svg#reader-{driver}" in html
+    assert html.count('aria-pressed="true"') == 1
+    assert 'data-reader="rr9" aria-pressed="true"' in html
+
+
+@pytest.mark.parametrize("lang", LANGS)
+def test_where_nothing_can_be_chosen_the_reason_is_read(world: World, lang: str) -> None:
+    world.choose("none")
+    html = fragments(Scene(world, lang))["reader"]
+    assert html.count(" disabled ") == len(READERS) - 1
+    assert "--pad feig" in html
+    world.choose("")
+    assert fragments(Scene(world, lang))["reader"] == ""
 
 
 def test_what_a_label_says_is_never_markup(tmp_path: Path) -> None:

@@ -219,5 +219,5 @@ def test_a_loan_for_the_reading_room_is_told_once_its_tag_is_closed_for_sure() -
     desk = asked()
     assert desk(IlsGranted(AT, "v", 1, "x", DUE, desensitize=False)) == (Secure("v", 1, BOOK),)
     assert desk(TagClosed(AT, "v", 1)) == (
-        Tell("v", 1, BOOK, Way.BORROW, due=DUE, security="none"),
+        Tell("v", 1, BOOK, Way.BORROW, due=DUE, security="none", stays=True),
     )

@@ -184,10 +184,20 @@ def test_where_nobody_watches_it_only_waits(monkeypatch: pytest.MonkeyPatch) -> 
     watched(Health(SetClock()), nothing)
 
 
+class Nothing:
+    """No feed, no loan."""
+
+    loans = False
+
+    def excused(self, uid: str, item: str) -> str:
+        return ""
+
+
 class Hanging:
     """A gate whose driver lost itself: the third question is never answered."""
 
     noise = 0
+    reads = 1
 
     def __init__(self) -> None:
         self.asked = 0
@@ -206,6 +216,16 @@ class Hanging:
             await asyncio.Event().wait()
         return [], False
 
+    async def done(self) -> None:
+        """It keeps nothing."""
+
+    async def near(self) -> list[Any]:
+        """Nobody is there."""
+        return []
+
+    async def rest(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
     async def people(self) -> None:
         """It counts nobody."""
 
@@ -219,7 +239,7 @@ def test_a_gate_that_hangs_is_noticed_by_its_turns(tmp_path: Path) -> None:
         health = Health(clock)
         health.expect("gate", 30)
         watch = Watch(
-            GateSettings(poll_seconds=0.001), gate, ledger, lambda _ok, _why: None, clock, lambda _: "",
+            GateSettings(poll_seconds=0.001), gate, ledger, lambda _turn: None, clock, Nothing(),
             lambda: health.pulse("gate"),
         )  # fmt: skip
         clock.advance(31)

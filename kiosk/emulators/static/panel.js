@@ -40,9 +40,10 @@ function put(tag, place) {
 document.addEventListener("click", async (event) => {
   const hit = event.target.closest("button");
   if (!hit) return;
-  const { tag, place, fault, value, walk, verb } = hit.dataset;
+  const { tag, place, fault, value, walk, verb, reader } = hit.dataset;
   if (tag) await put(tag, place === "pad" ? "hand" : "pad");
   else if (fault) await order("fault", { name: fault, value: hit.getAttribute("aria-checked") === "true" ? "" : value });
+  else if (reader) await order("pad", { driver: reader });
   else if (walk) await pass(walk);
   else if (verb === "reset") { if (await order("reset", {})) carried().forEach((box) => { box.checked = false; }); }
   else if (verb === "shelve") for (const book of document.querySelectorAll("#hand .item")) await put(book.dataset.tag, "shelf");

@@ -1,0 +1,1 @@
+"""PC/SC readers behind a real pcscd; part of the second tier."""
