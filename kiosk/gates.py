@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -36,6 +38,8 @@ from mocban.outbox import FULL, Outbox
 
 TURN = 30.0
 """Seconds within which the gate is read again, or tried again: what takes longer hangs."""
+SWITCH = 0.0005
+"""Seconds that a thread which writes to the disk may keep the one that reads and cries from going on."""
 _log = log.get("kiosk.gates")
 
 
@@ -44,6 +48,9 @@ async def main(config: Config[GateSettings], stop: asyncio.Event) -> None:
     with assemble(config, stop) as gate:
         started(gate.outbox, config.name)
         _log.info("gate.start", port=gate.port)
+        sys.setswitchinterval(SWITCH)
+        gc.collect()
+        gc.freeze()  # what stands for good need not be searched for garbage while somebody walks through
         await supervise.keep(gate.services, stop)
         _log.info("gate.end")
 

@@ -119,7 +119,7 @@ class KioskSettings(BaseModel):
     pad: str = "serial:///dev/mocban-pad?baud=38400&parity=E"
     """Reader pad by URL."""
     pad_driver: str = "feig"
-    """Name in the registry of pad drivers."""
+    """Name in the registry of pad drivers; ``auto``: whichever reader answers (an address without speed); ``none``."""
     security: Security = Security()
     """Security marks of this site."""
     tagging: Tagging = Tagging()

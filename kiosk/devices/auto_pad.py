@@ -33,6 +33,8 @@ _REST = 0.1  # seconds in which a reader of another kind forgets what it did not
 _LINE = frozenset({"baud", "parity", "bytesize", "stopbits"})
 _INFO, _ROW = 6, 9  # bytes of an RR9's word about itself, and of one tag
 _FOUND = (rr9.Status.OK, rr9.Status.NO_TAG, rr9.Status.INCOMPLETE)
+_USUAL = "A reader with another speed has it in its address, as in ?baud=9600."
+_NAMED = "Leave speed and parity out of the address, and each kind is asked at its own."
 
 _log = log.get("kiosk.pad")
 
@@ -196,9 +198,10 @@ class AutoPad:
             if await _answers(url, KINDS[driver]):
                 return driver, url
             tried.append(f"{driver} ({settings(url)})" if parts.scheme == "serial" else driver)
+        cure = _NAMED if _LINE & _given(self._url).keys() else _USUAL
         raise DeviceLost(
             f"No reader answers at {parts.path or parts.netloc}; tried: {', '.join(tried)}.",
-            "Check its power and cable. Another speed is set in the address, as in ?baud=9600.",
+            f"Check its power and cable. {cure}",
             code="no-reader",
         )
 

@@ -11,9 +11,14 @@ from enum import Enum, StrEnum, auto
 
 from kiosk.devices.base import Passage
 from kiosk.settings import Detect, GateSettings
+from kiosk.wire import epc as bank01
 from kiosk.wire import gaoxiao
 from kiosk.wire.content import Blank, CardTag, Content, ItemTag
+from kiosk.wire.tag import decode
+from mocban.errors import LocalProtocolError
 
+HF = "E0"
+"""A UID of ISO 15693 begins so."""
 LULL = 5.0
 """Seconds between two sightings beyond which a tag does not lie there but came again."""
 GONE = 15.0
@@ -166,6 +171,21 @@ def _family(passage: Passage, rules: Rules) -> Mark:
     if lent is None:
         return Mark.NONE
     return Mark.OPEN if lent else Mark.ARMED
+
+
+def said(passage: Passage) -> Content:
+    """What the tag says; of a UHF tag without its control word, what its UII says by itself."""
+    if not passage.data and not passage.epc and passage.uid and not passage.uid.startswith(HF):
+        try:
+            return decode(b"", epc=bank01.join(bytes.fromhex(passage.uid), afi=bank01.IN_STOCK))
+        except (LocalProtocolError, ValueError):
+            pass
+    return decode(passage.data, epc=passage.epc)
+
+
+def short(key: str) -> str:
+    """The key as facts tell it: a UII that is longer than any UID is none."""
+    return key if len(key) <= 32 else ""
 
 
 class Sights:

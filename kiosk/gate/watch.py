@@ -10,23 +10,23 @@ from typing import Literal, Protocol, assert_never
 
 from prometheus_client import Counter
 
-from kiosk.devices.base import Gate, Passage
+from kiosk.devices.base import Gate, Passage, People
 from kiosk.devices.noise import Noise
-from kiosk.gate.judging import Rules, Sights, Verdict, judge
+from kiosk.gate.judging import HF, Rules, Sights, Verdict, judge, said, short
 from kiosk.gate.ledger import Ledger, Note
 from kiosk.gate.mounted import Mounted
 from kiosk.settings import GateSettings
-from kiosk.wire import epc as bank01
 from kiosk.wire.content import Content, ItemTag
-from kiosk.wire.tag import decode
 from mocban import log
 from mocban.clock import Clock
-from mocban.errors import LocalProtocolError, RemoteFault, StorageError
+from mocban.errors import RemoteFault, StorageError
 from mocban.events import EventsLost, GateAlarmed, StillArmed
 from mocban.ids import jitter
 
 GRACE = 1.0
 """Seconds that a round may still take at the end: who was read is told once, not lost and not twice."""
+PATIENCE = 0.04
+"""Seconds that a round waits for the disk before it reads on."""
 BACKOFF = (0.2, 5.0)
 """First and longest pause before a lost gate is opened again, seconds."""
 PEOPLE_EVERY = 5
@@ -34,7 +34,6 @@ PEOPLE_EVERY = 5
 WAITING_MOST = 1000
 """Notes kept in memory while the disk takes nothing; the oldest go first."""
 
-_HF = "E0"  # a UID of ISO 15693 begins so
 _log = log.get("kiosk.gates")
 _overflows = Counter("mocban_gate_overflows_total", "Times the gate's buffer lost passages")
 _excused = Counter(
@@ -102,6 +101,9 @@ class Watch:
         self._blind: bool | None = None  # a database decides here, and there is none
         self._stopping = False
         self._resting = True
+        self._writing: asyncio.Task[None] | None = None
+        self._counters: People | None = None  # read while a slow disk still took the last ones
+        self._unsettled = True  # maybe something from before is not told yet
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until ``stop``: keep the gate open, round after round."""
@@ -112,6 +114,8 @@ class Watch:
             self._stopping = True
             if not self._resting:
                 await asyncio.wait({watching}, timeout=GRACE)
+            if self._writing is not None:
+                await asyncio.wait({self._writing}, timeout=GRACE)
         finally:
             watching.cancel()
             stopped.cancel()
@@ -135,18 +139,41 @@ class Watch:
             )
         self._losing = overflowed
         self._tell_parts()
-        try:
-            while self._notes:
-                self._ledger.note(self._notes[0])
-                self._notes.popleft()
-            if people and (counters := await self._gate.people()) is not None:
-                self._ledger.counted(counters)
-            self._ledger.settle()
-        except StorageError as error:
-            _log.error("gate.untold", say=error.say, waiting=len(self._notes))
+        await self._write(await self._gate.people() if people else None)
         # Also if the disk refuses: else it would be read, and cried for, for ever.
         await self._gate.done()
         return busy
+
+    async def _write(self, counters: People | None) -> None:
+        """Store what happened, away from the loop that reads and cries; a disk is waited for, but not for long."""
+        self._counters = counters or self._counters
+        if self._writing is not None and self._writing.done():
+            writing, self._writing = self._writing, None
+            writing.result()  # whatever went wrong but the disk is a fault of ours
+        if self._writing is None:
+            if not (self._notes or self._counters or self._unsettled):
+                return
+            counters, self._counters = self._counters, None
+            self._writing = asyncio.create_task(asyncio.to_thread(self._store, counters))
+        await asyncio.wait({self._writing}, timeout=PATIENCE)
+
+    def _store(self, counters: People | None) -> None:
+        """Runs in a thread, one at a time."""
+        try:
+            while self._notes:
+                note = self._notes.popleft()
+                try:
+                    self._ledger.note(note)
+                except BaseException:
+                    self._notes.appendleft(note)
+                    raise
+            if counters is not None:
+                self._ledger.counted(counters)
+            self._ledger.settle()
+            self._unsettled = False
+        except StorageError as error:
+            self._unsettled = True
+            _log.error("gate.untold", say=error.say, waiting=len(self._notes))
 
     async def _keep(self) -> None:
         pause = BACKOFF[0]
@@ -183,7 +210,7 @@ class Watch:
         cries: list[tuple[Passage, Content]] = []
         unnamed = busy = False
         for passage in passages:
-            content = _content(passage)
+            content = said(passage)
             verdict = self._judge(passage, content, now, certain=certain)
             busy = busy or verdict not in {Verdict.TEST, Verdict.PARKED}
             if verdict is Verdict.CRY:
@@ -215,7 +242,7 @@ class Watch:
 
         Who of them has a loan is work for the staff, though the siren could not know it.
         """
-        found = [(passage, _content(passage)) for passage in named]
+        found = [(passage, said(passage)) for passage in named]
         meant = [
             (passage, content)
             for passage, content in found
@@ -252,7 +279,7 @@ class Watch:
                 _excused.labels(feed).inc()
                 if sight.acted is None or now - sight.acted >= self._rules.hold:
                     self._sights.acted(key, now)
-                    body = {"item": item[:64], "uid": _uid(key), "feed": feed}
+                    body = {"item": item[:64], "uid": short(key), "feed": feed}
                     self._notes.append(Note(StillArmed, {**body, "direction": passage.direction}))
             case Verdict.EXCUSED:
                 _excused.labels(feed).inc()
@@ -272,7 +299,7 @@ class Watch:
 
     def _by_item(self, passage: Passage) -> bool:
         """A UHF gate knows a tag by its UII, a kiosk by its TID: what they agree on is the item."""
-        return self._rules.detect == "database" or not passage.uid.startswith(_HF)
+        return self._rules.detect == "database" or not passage.uid.startswith(HF)
 
     def _alarm(self, passage: Passage, content: Content) -> Note:
         loans = self._rules.detect == "database" and self._known.loans
@@ -280,7 +307,7 @@ class Watch:
             GateAlarmed,
             {
                 "item": content.id[:64] if isinstance(content, ItemTag) else "",
-                "uid": _uid(passage.uid),
+                "uid": short(passage.uid),
                 "direction": passage.direction,
                 "reason": "eas" if passage.eas else "armed",
                 "by": "database" if loans else "tag",
@@ -321,18 +348,3 @@ class Watch:
     def _blindness(self, part: str, ok: bool) -> None:
         say = "" if ok else "Its test tag is not seen; check antenna, cable and the tag itself."
         self._changed(Turn(part, "ok" if ok else "lost", "" if ok else "test-tag", say))
-
-
-def _content(passage: Passage) -> Content:
-    """What the tag says; of a UHF tag without its control word, what its UII says by itself."""
-    if not passage.data and not passage.epc and passage.uid and not passage.uid.startswith(_HF):
-        try:
-            return decode(b"", epc=bank01.join(bytes.fromhex(passage.uid), afi=bank01.IN_STOCK))
-        except (LocalProtocolError, ValueError):
-            pass
-    return decode(passage.data, epc=passage.epc)
-
-
-def _uid(key: str) -> str:
-    """As facts tell it: a UII that is longer than any UID is none."""
-    return key if len(key) <= 32 else ""

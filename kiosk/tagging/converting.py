@@ -63,7 +63,8 @@ async def convert(desk: Desk, plan: Plan) -> None:
     if jobs:
         for job in jobs:
             _announce(desk, job)
-        desk.confirm(sentences.CONVERT, n=len(jobs), all=len(tags), model=words.MODELS[plan.model])
+        model = desk.word(words.MODELS[plan.model])
+        desk.confirm(sentences.CONVERT, n=len(jobs), all=len(tags), model=model)
     for job in jobs:
         uid = job.memory.uid
         try:
@@ -128,7 +129,13 @@ async def _cure(
         found = await memory.take(desk.bench, tag, eas=eas)
         with Book(one.path.resolve(), desk.clock, user()) as file:
             whole = await writing.cure(
-                desk.bench, file, entry, found, mark, anyway=desk.asked.even_so
+                desk.bench,
+                file,
+                entry,
+                found,
+                mark,
+                torn=one.mark.open,
+                anyway=desk.asked.even_so,
             )
     except models.TAG_ERRORS as error:
         tally.refuse(tag.uid, error)
@@ -181,7 +188,9 @@ def _afi(desk: Desk, plan: Plan, found: Memory, meaning: writing.Meaning) -> int
 def _announce(desk: Desk, job: _Job) -> None:
     content = job.memory.content
     old = words.MODELS[content.model] if isinstance(content, ItemTag | CardTag) else ""
-    left = ", ".join(job.left) or desk.word(sentences.NOTHING_LEFT)
+    left = ", ".join(words.label(name, desk.texts) for name in job.left) or desk.word(
+        sentences.NOTHING_LEFT
+    )
     desk.say(
         sentences.WILL, uid=job.memory.uid, item=_named(desk, job.memory), old=desk.word(old), left=left
     )  # fmt: skip

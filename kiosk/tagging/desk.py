@@ -22,8 +22,8 @@ from kiosk.settings import KioskSettings
 from kiosk.tagging import book, memory
 from kiosk.tagging.book import Book, Written
 from kiosk.tagging.memory import Memory
-from kiosk.tagging.refusals import refused
-from kiosk.tagging.sentences import NO, QUESTION, YES
+from kiosk.tagging.refusals import plain, refused
+from kiosk.tagging.sentences import NO, QUESTION, STOPPED, YES
 from mocban import log
 from mocban.cli import emit, user
 from mocban.clock import Clock, SystemClock
@@ -76,7 +76,8 @@ class Desk:
 
     def word(self, sentence: str, **values: object) -> str:
         """The sentence in the shell's language."""
-        return self.texts.gettext(sentence).format(**values)
+        shown = {name: plain(value) for name, value in values.items()}
+        return self.texts.gettext(sentence).format(**shown)
 
     def confirm(self, sentence: str, **values: object) -> None:
         """Go on only if a person says so, or ``--yes`` did; Exit 1 if not, ConfigError if nobody is there."""
@@ -195,6 +196,11 @@ class Desk:
         if self._book is not None:
             self._book.__exit__()
 
+    def stopped(self) -> None:
+        """A person broke off: say where what was written so far can be put back from."""
+        if self._book is not None and self._book.latest is not None:
+            typer.echo(self.word(STOPPED, path=self._book.path), err=True)
+
 
 @asynccontextmanager
 async def open_desk(asked: Asked) -> AsyncIterator[Desk]:
@@ -207,6 +213,9 @@ async def open_desk(asked: Asked) -> AsyncIterator[Desk]:
         except DeviceLost as error:
             raise _held(error) from error
         yield desk
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        desk.stopped()
+        raise
     finally:
         with suppress(PeerUnreachable):
             await desk.bench.close()
@@ -271,8 +280,10 @@ def _checked(asked: Asked) -> Asked:
 
 def _folder(data: Path) -> Path:
     """Where undo files lie: with the box's data if we may write there, else with the user's own."""
-    if data.is_dir() and os.access(data, os.W_OK):
-        return data / "tag"
+    tag = data / "tag"
+    place = tag if tag.is_dir() else data
+    if place.is_dir() and os.access(place, os.W_OK):
+        return tag
     state = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
     return Path(state).expanduser() / "mocban" / "tag"
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from kiosk.devices.base import Bench, Tag
 from kiosk.tagging.refusals import refused
@@ -12,6 +13,7 @@ from kiosk.wire.iso15693 import SystemInfo
 from kiosk.wire.tag import decode
 from mocban.errors import ConfigError
 
+T = TypeVar("T")
 _ROUNDS = 5  # until two rounds in a row see the same
 _MOST_BLOCKS = 256  # ISO 15693 counts no further in one byte
 
@@ -79,7 +81,7 @@ async def take(bench: Bench, tag: Tag, *, eas: bool = False) -> Memory:
         data += rest
     else:
         data = data[: info.blocks * size]
-    afi = info.afi if info.afi is not None else await bench.read_afi(tag.uid)
+    afi = info.afi if info.afi is not None else await family(bench, tag.uid)
     dsfid = info.dsfid if info.dsfid is not None else tag.dsfid
     armed = await alarm(bench, tag.uid) if eas else None
     return Memory(tag.uid, size, Held(data, afi, dsfid, armed), info)
@@ -91,14 +93,14 @@ async def again(bench: Bench, memory: Memory) -> Memory:
     return replace(fresh, block=memory.block)
 
 
+async def family(bench: Bench, uid: str) -> int | None:
+    """The AFI; None if this tag or this reader tells none, or the tag is silent."""
+    return await _if_known(bench.read_afi(uid))
+
+
 async def alarm(bench: Bench, uid: str) -> bool | None:
     """Whether the EAS bit is set; None if this tag or this reader knows none, or the tag is silent."""
-    try:
-        return await bench.read_eas(uid)
-    except ConfigError as error:
-        if error.code != "unsupported":
-            raise
-        return None
+    return await _if_known(bench.read_eas(uid))
 
 
 def runs(now: bytes, wanted: bytes, block: int) -> Iterator[tuple[int, bytes]]:
@@ -113,6 +115,15 @@ def runs(now: bytes, wanted: bytes, block: int) -> Iterator[tuple[int, bytes]]:
             start = at
     if start is not None:
         yield start // block, wanted[start:]
+
+
+async def _if_known(asked: Awaitable[T | None]) -> T | None:
+    try:
+        return await asked
+    except ConfigError as error:
+        if error.code != "unsupported":
+            raise
+        return None
 
 
 async def _size(bench: Bench, uid: str) -> int:

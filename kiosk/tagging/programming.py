@@ -96,7 +96,8 @@ def now(desk: Desk, memory: Memory) -> str:
 
 def wish(
     desk: Desk, item: str, model: str, *, parts: int | None = None, part: int | None = None, title: str = "",
-    owner: str = "", usage: str = "", over: bool = False, lockable: bool = False, keep_dsfid: bool = False, swapped: bool = False,
+    owner: str = "", usage: str = "", over: bool = False, lockable: bool = False, keep_dsfid: bool = False,
+    swapped: bool = False,
 ) -> Wish:  # fmt: skip
     """What was typed, as this site writes it: its model and its owner where none is given."""
     kind = models.model_of(model or desk.site.tagging.model)
@@ -203,8 +204,14 @@ def _after(desk: Desk, memory: Memory, wish: Wish) -> Held:
     if wish.label.usage is Usage.PATRON_CARD:
         return after
     if site.afi:
+        if memory.held.afi is None:
+            raise refused("no-afi", uid=memory.uid)
         after = replace(after, afi=site.in_stock)
-    return replace(after, eas=True) if site.eas else after
+    if site.eas:
+        if memory.held.eas is None:
+            raise refused("no-eas", uid=memory.uid)
+        after = replace(after, eas=True)
+    return after
 
 
 async def _still_alone(desk: Desk, memory: Memory) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import typer
@@ -58,7 +57,7 @@ async def _whole(desk: Desk, tag: Tag) -> Memory:
         except ConfigError as error:
             if error.code != "unsupported":
                 raise
-    afi = tag.afi if tag.afi is not None else await desk.bench.read_afi(tag.uid)
+    afi = tag.afi if tag.afi is not None else await memory.family(desk.bench, tag.uid)
     armed = await memory.alarm(desk.bench, tag.uid)
     return Memory(tag.uid, 2 if tag.epc else 4, Held(tag.data, afi, tag.dsfid, armed), epc=tag.epc)
 
@@ -86,19 +85,13 @@ def _lines(desk: Desk, found: Memory, said: Told, left: Written | None) -> list[
     marks = "  ".join("--" if one is None else f"{one:02X}" for one in (held.afi, held.dsfid))
     rows.append((desk.word(sentences.MARKS), marks))
     if held.eas is not None:
-        rows.append(
-            (
-                desk.word(sentences.ALARM),
-                desk.word(sentences.ARMED if held.eas else sentences.DISARMED),
-            )
-        )
+        armed = sentences.ARMED if held.eas else sentences.DISARMED
+        rows.append((desk.word(sentences.ALARM), desk.word(armed)))
     site = desk.site.security
     mark = ""
     if held.afi is not None and site.afi:
         mark = words.security(held.afi, site.in_stock, site.on_loan, desk.texts)
-    wide = max(len(name) for name, _ in rows)
-    lines = [f"{name:{wide}}  {value}" for name, value in rows if value]
-    lines += words.table(replace(said), desk.texts, mark)
+    lines = list(words.table(said, desk.texts, mark, rows))
     if left is not None:
         lines.append(desk.word(sentences.HALF, at=desk.when(left.entry.at), path=left.path))
     return lines

@@ -41,7 +41,7 @@ REFUSALS: dict[str, tuple[str, str]] = {
     "does-not-fit": ("the tag {uid} cannot hold this: {why}", "{do}"),
     "not-written": (
         "the tag {uid} did not take what was written, and was put back as it was",
-        "its blocks may be locked, or it lies too far from the middle: try again, or take another tag",
+        "move it to the middle and try again; blocks or DSFID may be locked: --keep-dsfid, or another tag",
     ),
     "half-written": (
         "the tag {uid} is half written: it went away or failed during the write",
@@ -89,7 +89,14 @@ REFUSALS: dict[str, tuple[str, str]] = {
         "do not lock it; ISO 28560-1 forbids it; say --even-so if you must",
     ),
     "not-locked": ("the tag {uid} did not take the lock", "it may be locked already"),
-    "no-afi": ("the tag {uid} tells no AFI", "take another tag for this"),
+    "no-afi": (
+        "the tag {uid}, or this reader, tells no AFI",
+        "take another tag or another reader, or set kiosk.security.by to what they can do",
+    ),
+    "no-eas": (
+        "the tag {uid}, or this reader, knows no EAS",
+        "take another tag or another reader, or set kiosk.security.by to afi",
+    ),
     "gate-undecided": (
         "no pair of values was found of which one rings and the other does not",
         "see what the gate is set to, or ask its maker; a gate that goes by a database rings for none",
@@ -133,4 +140,12 @@ def half(uid: str, path: object) -> Half:
 def _told(kind: type[E], code: str, values: dict[str, object]) -> E:
     say, do = REFUSALS[code]
     get = catalog("kiosk.tagging", language()).gettext
-    return kind(get(say).format(**values), get(do).format(**values), code=code)
+    shown = {name: plain(value) for name, value in values.items()}
+    return kind(get(say).format(**shown), get(do).format(**shown), code=code)
+
+
+def plain(value: object) -> object:
+    """Text as it stands on a tag, without what would write over a terminal."""
+    if not isinstance(value, str):
+        return value
+    return "".join(letter if letter.isprintable() else "�" for letter in value)

@@ -8,7 +8,7 @@ QUESTION = "[y/N]"
 
 ITEM = "the item {item}"
 CARD = "a patron card"
-BLANK = "nothing"
+BLANK = "nothing yet"
 OTHER = "something that we cannot read"
 
 # read
@@ -46,6 +46,8 @@ FINISH = "{n} half-written tags will be finished. Go on?"
 DAMAGED_LINES = "Line {n} of the undo file is damaged and was left out."
 COPY = "take the file from a copy, if there is one"
 
+STOPPED = "Stopped. To put back what was written: mocban tag undo {path}"
+
 # inventory
 COUNTING = "Move the reader along the shelf. Ctrl-C ends it."
 FOUND = "{item} found ({n} of {all})"
@@ -53,6 +55,7 @@ SEEN = "{item} seen ({n})"
 UNEXPECTED = "{item} is not on the list"
 OPEN = "{item} is not secured: it would pass the gate"
 UNREADABLE = "Tag {uid} cannot be read as an item"
+HALF_SEEN = "Tag {uid} is half written since {at}. mocban tag convert --resume or mocban tag undo {path} cures it."
 TWICE = "{item} stands on two tags: {uid} and {other}"
 SUM = "{found} found, {missing} missing, {unexpected} not on the list, {open} not secured, {unreadable} unreadable."
 MISSING = "Missing: {item}"

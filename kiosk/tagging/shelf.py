@@ -24,7 +24,7 @@ from kiosk.tagging.refusals import refused
 from kiosk.wire.content import CardTag, Content, ItemTag
 from kiosk.wire.tag import decode
 from mocban.cli import emit
-from mocban.errors import ConfigError, Exit, StorageError
+from mocban.errors import ConfigError, DeviceLost, Exit, StorageError
 
 _LARGEST = 32 << 20  # bytes of a list
 _LONGEST = 200  # characters of a number
@@ -55,6 +55,8 @@ class Shelf:
     wanted: dict[str, None] | None = None
     tags: dict[str, Seen] = field(default_factory=dict)
     items: dict[str, list[Seen]] = field(default_factory=dict)
+    half: list[str] = field(default_factory=list)
+    """UIDs of tags that an earlier write left half done."""
 
     def put(self, seen: Seen) -> None:
         """One more tag."""
@@ -99,7 +101,8 @@ class Shelf:
     @property
     def right(self) -> bool:
         """Whether nothing is to be done."""
-        return not (self.missing or self.unexpected or self.open or self.unreadable or self.twice)
+        lists = (self.missing, self.unexpected, self.open, self.unreadable, self.twice, self.half)
+        return not any(lists)
 
     def rows(self) -> list[list[str]]:
         """The result as a table, its head first."""
@@ -122,6 +125,7 @@ async def inventory(
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     handled = True
+    lost: DeviceLost | None = None
     try:
         loop.add_signal_handler(signal.SIGINT, stop.set)
     except (RuntimeError, ValueError):  # not the main thread
@@ -131,12 +135,17 @@ async def inventory(
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await _read(desk, shelf, stop)
+    except DeviceLost as error:  # what was seen so far is not lost with the reader
+        lost = error
     finally:
         if handled:
             loop.remove_signal_handler(signal.SIGINT)
-    _tell(desk, shelf, out)
     if out is not None:
         write_table(out, shelf.rows())
+    _tell(desk, shelf, out, lost)
+    if lost is not None:
+        desk.show(f"{lost.say.rstrip('.')}: {lost.do.rstrip('.')}.")
+        raise typer.Exit(Exit.UNREACHABLE)
     if not shelf.right:
         raise typer.Exit(Exit.NO)
 
@@ -203,7 +212,9 @@ async def _read(desk: Desk, shelf: Shelf, stop: asyncio.Event) -> None:
             if tag.uid in shelf.tags or not (tag.data or tag.epc):
                 continue
             if len(shelf.tags) >= _MOST:
-                raise refused("too-many", n=_MOST)
+                error = refused("too-many", n=_MOST)
+                desk.show(f"{error.say}: {error.do}.")
+                return
             seen = await _see(desk, tag)
             if seen is None:
                 continue
@@ -224,7 +235,7 @@ async def _see(desk: Desk, tag: Tag) -> Seen | None:
         case ItemTag():
             site, secured = desk.site.security, None
             if site.afi:
-                afi = tag.afi if tag.afi is not None else await desk.bench.read_afi(tag.uid)
+                afi = tag.afi if tag.afi is not None else await memory.family(desk.bench, tag.uid)
                 if afi is None and not tag.epc:
                     return None
                 secured = afi == site.in_stock
@@ -239,6 +250,9 @@ def _note(desk: Desk, shelf: Shelf, seen: Seen, before: list[Seen]) -> None:
     """A line about the tag that came last, and one for whatever is wrong with it."""
     if seen.card:
         return
+    if (left := desk.unfinished().get(seen.uid)) is not None:
+        shelf.half.append(seen.uid)
+        desk.say(sentences.HALF_SEEN, uid=seen.uid, at=desk.when(left.entry.at), path=left.path)
     if not seen.item:
         desk.say(sentences.UNREADABLE, uid=seen.uid)
         return
@@ -254,7 +268,7 @@ def _note(desk: Desk, shelf: Shelf, seen: Seen, before: list[Seen]) -> None:
         desk.say(sentences.TWICE, item=seen.item, uid=before[0].uid, other=seen.uid)
 
 
-def _tell(desk: Desk, shelf: Shelf, out: Path | None) -> None:
+def _tell(desk: Desk, shelf: Shelf, out: Path | None, lost: DeviceLost | None) -> None:
     for item in shelf.missing:
         desk.say(sentences.MISSING, item=item)
     desk.say(
@@ -264,11 +278,13 @@ def _tell(desk: Desk, shelf: Shelf, out: Path | None) -> None:
     if out is not None:
         desk.say(sentences.OUT, path=out)
     if desk.asked.as_json:
+        cards = sum(tag.card for tag in shelf.tags.values())
+        errors = [] if lost is None else [lost.as_json()]
         emit(
             {
-                "ok": shelf.right, "found": shelf.found, "missing": shelf.missing, "unexpected": shelf.unexpected,
-                "open": shelf.open, "unreadable": shelf.unreadable, "twice": shelf.twice,
-                "cards": sum(tag.card for tag in shelf.tags.values()), "errors": [],
+                "ok": shelf.right and not errors, "found": shelf.found, "missing": shelf.missing,
+                "unexpected": shelf.unexpected, "open": shelf.open, "unreadable": shelf.unreadable,
+                "twice": shelf.twice, "half_written": shelf.half, "cards": cards, "errors": errors,
             }
         )  # fmt: skip
 

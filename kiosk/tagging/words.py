@@ -5,7 +5,7 @@ Each sentence says what to do. msgid is stable English; the Vietnamese stands in
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from kiosk.tagging.told import Told
@@ -69,7 +69,8 @@ ELEMENTS = {
 EXTRAS = {
     "type": "Kind of item (3M)", "branch": "Branch number", "library": "Library number",
     "custom": "The site's own value", "uri": "Address", "uii": "Written as",
-    "sorting": "Sorting", "user-elements": "Elements in user memory",
+    "sorting": "Sorting", "user-elements": "Elements in user memory", "owner": "Owner",
+    "sub-usage": "Kind of use",
 }  # fmt: skip
 """Fields that only one layout has."""
 
@@ -126,14 +127,16 @@ def security(afi: int, in_stock: int, on_loan: int, texts: Texts) -> str:
     return texts.gettext(said).format(afi=f"{afi:02X}")
 
 
-def table(told: Told, texts: Texts, mark: str = "") -> Iterator[str]:
-    """Lines for a terminal: what the tag says, then its warnings. ``mark``: what its AFI means, if that is known."""
+def table(
+    told: Told, texts: Texts, mark: str = "", above: Iterable[tuple[str, str]] = ()
+) -> Iterator[str]:
+    """Lines for a terminal: rows ``above``, what the tag says, its warnings. ``mark``: what its AFI means, if known."""
     say = texts.gettext
     number = "Card number" if told.kind == "patron" else "Item number"
     rows = [
-        (say("Layout"), say(MODELS[told.model])), (say("Kind"), say(KINDS[told.kind])),
+        *above, (say("Layout"), say(MODELS[told.model])), (say("Kind"), say(KINDS[told.kind])),
         (say(number), told.item or ""), (say("Owner"), told.owner or ""), (say("Part"), _part(told, texts)),
-        (say("Use"), _usage(told.usage, texts)), *((_label(key, texts), value) for key, value in told.fields.items()),
+        (say("Use"), _usage(told.usage, texts)), *((label(key, texts), value) for key, value in told.fields.items()),
         (say("Security"), mark),
     ]  # fmt: skip
     rows = [(name, _plain(value)) for name, value in rows if value]
@@ -162,7 +165,8 @@ def _usage(usage: int | None, texts: Texts) -> str:
     return texts.gettext(USAGES.get(Usage(usage), RESERVED)).format(usage=usage)
 
 
-def _label(key: str, texts: Texts) -> str:
+def label(key: str, texts: Texts) -> str:
+    """The name of a field of ``Told.fields``, for people; its code if it has none."""
     names = {element.label: name for element, name in ELEMENTS.items()} | EXTRAS
     return texts.gettext(names[key]) if key in names else key
 

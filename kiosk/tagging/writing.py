@@ -6,18 +6,21 @@ opened for the gate by it.
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Coroutine
 from dataclasses import replace
+from typing import Any, TypeVar
 
 from kiosk.devices.base import Bench
 from kiosk.tagging.book import Book, Entry, Mark
 from kiosk.tagging.memory import Held, Memory, again, runs
 from kiosk.tagging.refusals import Refused, half, refused
-from mocban.errors import DeviceLost
+from mocban.errors import ConfigError, DeviceLost
 
 CALIBRATE = "calibrate"
 """The verb that tries values: its end is always the value before."""
-_TORN = 1  # blocks that may be neither old nor new: the one that was being written
 
+T = TypeVar("T")
 Meaning = tuple[tuple[int, int], ...]
 
 
@@ -37,44 +40,48 @@ async def write(
     )
     if before == after:
         return False
-    entry = book.begin(verb, memory.uid, memory.block, before, after, meaning)
-    try:
+
+    async def work() -> bool:
+        entry = book.begin(verb, memory.uid, memory.block, before, after, meaning)
         if await _put(bench, entry, before, after):
             book.end(entry, Mark.DONE)
             return True
         await _back(bench, book, entry, memory)
-    except DeviceLost as error:
-        raise DeviceLost(error.say, half(memory.uid, book.path).do) from error
-    raise refused("not-written", uid=memory.uid)
+        return False
+
+    if not await _whole(work(), memory.uid, book):
+        raise refused("not-written", uid=memory.uid)
+    return True
 
 
 async def cure(
-    bench: Bench, book: Book, entry: Entry, memory: Memory, mark: Mark, *, anyway: bool = False
-) -> bool:
+    bench: Bench, book: Book, entry: Entry, memory: Memory, mark: Mark, *, torn: bool = False, anyway: bool = False,
+) -> bool:  # fmt: skip
     """Bring the tag to the end of ``entry`` that ``mark`` names: DONE or UNDONE.
 
     False: its AFI says something that the entry knows nothing of, and was left; all else is as it should be.
-    Refused ``written-since``: more of it changed than a broken write explains; ``anyway`` writes over that.
+    ``torn``: the write had no end, so that one block may be neither old nor new. Refused ``written-since``: more of it
+    changed since; ``anyway`` writes over that.
     """
     back = mark is Mark.UNDONE
     source, target = (entry.after, entry.before) if back else (entry.before, entry.after)
     if memory.block != entry.block or len(memory.held.data) != len(target.data):
         raise refused("written-since", uid=memory.uid)
-    if strange(memory, entry) > _TORN and not anyway:
+    if strange(memory, entry) > torn and not anyway:
         raise refused("written-since", uid=memory.uid)
     afi = None if source.afi == target.afi else _afi(memory.held.afi, entry, back=back)
     eas = None if source.eas == target.eas else target.eas
     if entry.verb == CALIBRATE:
         afi, eas = target.afi, target.eas
-    if back:
-        book.end(entry, Mark.UNDOING)
-    try:
-        done = await _put(bench, entry, memory.held, replace(target, afi=afi, eas=eas))
-    except DeviceLost as error:
-        raise DeviceLost(error.say, half(entry.uid, book.path).do) from error
-    if not done:
-        raise half(entry.uid, book.path)
-    book.end(entry, mark)
+
+    async def work() -> None:
+        if back:
+            book.end(entry, Mark.UNDOING)
+        if not await _put(bench, entry, memory.held, replace(target, afi=afi, eas=eas)):
+            raise half(entry.uid, book.path)
+        book.end(entry, mark)
+
+    await _whole(work(), entry.uid, book)
     return afi is not None or source.afi == target.afi
 
 
@@ -100,8 +107,30 @@ def _afi(now: int | None, entry: Entry, *, back: bool) -> int | None:
     return pairs.get(now)
 
 
+async def _whole(work: Coroutine[Any, Any, T], uid: str, book: Book) -> T:
+    """Do it to its end even if a person presses Ctrl-C: the ladder ends by itself, and then so do we."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        task.exception()  # was heard; what it left is in the file
+        raise
+    except DeviceLost as error:
+        raise DeviceLost(error.say.rstrip("."), half(uid, book.path).do) from error
+
+
 async def _put(bench: Bench, entry: Entry, now: Held, wanted: Held) -> bool:
-    """Write what differs; False at the first thing that the tag did not take."""
+    """Write what differs; False at the first thing that the tag did not take, or the reader cannot write."""
+    try:
+        return await _all(bench, entry, now, wanted)
+    except ConfigError as error:
+        if error.code != "unsupported":
+            raise
+        return False
+
+
+async def _all(bench: Bench, entry: Entry, now: Held, wanted: Held) -> bool:
     uid = entry.uid
     for first, data in runs(now.data, wanted.data, entry.block):
         if not await bench.write(uid, first, data):

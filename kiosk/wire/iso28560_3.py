@@ -281,6 +281,17 @@ def _begins(data: bytes) -> bool:
     return number != b"" and (data[1:3] == b"\x01\x01" or _clean_country(data[_COUNTRY]))
 
 
+def may_begin(data: bytes) -> bool:
+    """Whether fewer than 32 bytes may be the beginning of a tag of this model: asked when they are of no other."""
+    return any(
+        len(one) >= 3
+        and _clean_head(one)
+        and 1 <= one[2] <= one[1] <= 99
+        and (one[_ID].rstrip(b"\x00") == b"" or _clean_id(one[_ID]))
+        for one in (data, turn_blocks(data))
+    )
+
+
 def _is_text(data: bytes) -> bool:
     return all(0x20 <= byte < 0x7F for byte in data[:4])
 

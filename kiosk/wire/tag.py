@@ -67,9 +67,10 @@ def decode(
         found = fixed or bank or sets or _unchecked(data)
         return told if isinstance(found, Foreign) and isinstance(told, Damaged) else found
     alone = not isinstance(sets, ItemTag | CardTag)  # nothing but the DSFID speaks for it
-    if alone and isinstance(fixed, Damaged):
-        return fixed
-    if (alone or fixed is not None) and Warn.NO_CHECK not in told.warnings:
+    if alone and not isinstance(found := fixed or bank or _unchecked(data), Foreign):
+        return found
+    two = len(data) < _LEAST and _twofold(data)
+    if (alone or two or fixed is not None) and Warn.NO_CHECK not in told.warnings:
         told = replace(told, warnings=(*told.warnings, Warn.NO_CHECK))
     return told
 
@@ -97,12 +98,10 @@ def _unchecked(data: bytes) -> Content:
     """The models that nothing guards, the most telling first."""
     if iso28560_4.is_user_bank(data):
         return Foreign(Look.USER_BANK)
-    return (
-        rfid501.decode(data)
-        or plain.decode_ascii(data)
-        or ndef.decode(data)
-        or Foreign(_look(data))
-    )
+    found = rfid501.decode(data) or plain.decode_ascii(data) or ndef.decode(data)
+    if found is None and len(data) < _LEAST and iso28560_3.may_begin(data):
+        return Damaged(Damage.MISSING, _LEAST - len(data))
+    return found or Foreign(_look(data))
 
 
 def _look(data: bytes) -> Look:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import shutil
 import signal
 from contextlib import suppress
 from pathlib import Path
@@ -147,7 +148,10 @@ class Branch:
                 "use that one, or choose another folder with --data",
             ) from error
         for stale in self.plan.run.iterdir():  # left by a run that was ended by kill -9
-            stale.unlink()
+            if stale.is_dir() and not stale.is_symlink():  # of a smart card service
+                shutil.rmtree(stale)
+            else:
+                stale.unlink()
         try:
             self.ports.check(monitored=self.plan.pace is not None)
             self.plan.write()

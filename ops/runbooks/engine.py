@@ -120,7 +120,7 @@ class Engine:
             live = Live(run, 1, [(1, news(None, event, run, 1))])
             self._keeping.live[ident] = live
         _log.info("execution.begun", execution=ident, playbook=found.name, by=by)
-        self._keeping.hand(ident, effects)
+        self._keeping.hand(ident, effects, now)
         return ident
 
     def dry(self, playbook: str, by: str, variables: Mapping[str, str]) -> list[dict[str, Any]]:

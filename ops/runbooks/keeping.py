@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 from threading import RLock
 
@@ -168,17 +169,21 @@ class Keeping:
                     )
                     for one in [one for one in self._due if one[0] == ident]:
                         del self._due[one]
-            self.hand(ident, effects)
+            self.hand(ident, effects, event.at)
             return changed
 
-    def hand(self, ident: str, effects: Sequence[Effect]) -> None:
-        """Have ``effects`` carried out; before ``run`` began or after it ended, they are due at the next start."""
+    def hand(self, ident: str, effects: Sequence[Effect], at: datetime) -> None:
+        """Have ``effects`` of what happened ``at`` carried out; before ``run`` began or after it ended, they are due
+
+        at the next start. A time that begins now is whole, however the clock was set since.
+        """
         with self.lock:
             loop = self._loop
             for effect in effects:
                 if isinstance(effect, Wait):
                     now, whole = self._clock.now(), (effect.until - effect.since).total_seconds()
-                    left = min((effect.until - now).total_seconds(), whole)
+                    gone = effect.since != at
+                    left = min((effect.until - now).total_seconds(), whole) if gone else whole
                     self._due.setdefault((ident, effect), self._clock.mono() + max(left, 0.0))
         if loop is not None:
             work = [one for one in effects if isinstance(one, Order | Http)]

@@ -29,6 +29,7 @@ from kiosk.wire.content import CardTag, ItemTag, Label
 from kiosk.wire.tag import decode
 from mocban.errors import ConfigError, DeviceLost
 from tests.support.emulated import Emulator, demo, emulated, until
+from tests.support.second_tier import ALL
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,8 @@ APART = {"auto", "none", "pcsc"}
 """auto and none have no reader of their own; the peer of pcsc needs Debian packages: the second tier runs these
 scenarios over it (``tests/pcsc``)."""
 DRIVERS = sorted(PADS.keys() - APART)
+READERS = [*DRIVERS, *VARIANTS] if ALL else ["feig"]
+"""Half a minute each, and most of it honest waiting: the fast tier runs one, the second tier all."""
 ITEMS = {
     "lich-su": "11223344",
     "de-men": "BG00012345",
@@ -127,7 +130,7 @@ class Run(Protocol):
     ) -> None: ...
 
 
-@pytest.fixture(params=[*DRIVERS, *VARIANTS])
+@pytest.fixture(params=READERS)
 def run(request: pytest.FixtureRequest, tmp_path: Path) -> Run:
     """A driver without emulator fails here, it is not skipped."""
     driver, reader = VARIANTS.get(request.param) or (request.param, EMULATORS[request.param])

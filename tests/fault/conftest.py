@@ -1,21 +1,16 @@
-"""The second tier: a missing tool is a loud skip when called by hand, a failure where MOCBAN_ALL is set."""
+"""A missing tool is found while a test runs."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator
 
 import pytest
 
-from mocban.errors import ConfigError
+from tests.support.second_tier import tools
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call() -> Generator[None, object, object]:
-    """Turn a missing tool into a skip, unless everything is asked for."""
-    try:
+    """See ``tools``."""
+    with tools():
         return (yield)
-    except ConfigError as error:
-        if error.code != "missing-tool" or os.environ.get("MOCBAN_ALL"):
-            raise
-        pytest.skip(f"{error.say}: {error.do}")

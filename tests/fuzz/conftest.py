@@ -1,7 +1,16 @@
-"""The second tier: a missing tool is a loud skip when called by hand, a failure where MOCBAN_ALL is set."""
+"""A missing tool is found while a test runs."""
 
 from __future__ import annotations
 
-from tests.fault.conftest import pytest_runtest_call
+from collections.abc import Generator
 
-__all__ = ["pytest_runtest_call"]
+import pytest
+
+from tests.support.second_tier import tools
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, object, object]:
+    """See ``tools``."""
+    with tools():
+        return (yield)

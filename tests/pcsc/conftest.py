@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,17 +10,14 @@ import pytest
 
 from kiosk.emulators.vpcd import Service
 from mocban.errors import ConfigError
+from tests.support.second_tier import tools
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_setup() -> Generator[None, object, object]:
-    """Turn a missing tool into a skip, unless everything is asked for. ``pad_link`` looks for the tools."""
-    try:
+    """See ``tools``; ``pad_link`` looks for them."""
+    with tools():
         return (yield)
-    except ConfigError as error:
-        if error.code != "missing-tool" or os.environ.get("MOCBAN_ALL"):
-            raise
-        pytest.skip(f"{error.say}: {error.do}")
 
 
 @pytest.fixture(scope="session")

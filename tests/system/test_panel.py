@@ -5,80 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from kiosk.devices.auto_pad import AutoPad
-from kiosk.emulators import panel, switchable
+from kiosk.emulators import panel
 from kiosk.emulators.things import FAULTS, read_seed
 from kiosk.emulators.world import World
-from mocban.errors import ConfigError, DeviceLost
+from mocban.errors import ConfigError
 from mocban.web import bind, port_of
-from tests.support.emulated import until
-
-LINKS = {"kiosk": "http://127.0.0.1:8080/", "gateway": "http://127.0.0.1:8000/"}
-
-
-@dataclass
-class Open:
-    """A running panel and someone who talks to it."""
-
-    web: httpx.AsyncClient
-    world: World
-    stop: asyncio.Event
-    running: asyncio.Task[None]
-
-    async def post(self, verb: str, words: object) -> httpx.Response:
-        """One order."""
-        return await self.web.post(f"/world/{verb}", json=words)
-
-    async def told(self) -> dict[str, Any]:
-        """GET /world."""
-        found: dict[str, Any] = (await self.web.get("/world")).json()
-        return found
-
-    async def place(self, name: str) -> str:
-        """Where a tag is, by the API."""
-        return next(str(tag["place"]) for tag in (await self.told())["tags"] if tag["name"] == name)
-
-
-@contextlib.asynccontextmanager
-async def opened(tmp_path: Path) -> AsyncIterator[Open]:
-    """A panel over a fresh demo branch; on leaving it must end by itself."""
-    world = World.create(tmp_path / "world.db", read_seed())
-    with bind("127.0.0.1", 0) as sock:
-        port = port_of(sock)
-    stop = asyncio.Event()
-    running = asyncio.create_task(panel.main(world.path, "127.0.0.1", port, stop, LINKS))
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=5) as web:
-        async with asyncio.timeout(5):
-            while True:
-                with contextlib.suppress(httpx.ConnectError):
-                    await web.get("/world")
-                    break
-                await asyncio.sleep(0.02)
-        try:
-            yield Open(web, world, stop, running)
-        finally:
-            stop.set()
-            async with asyncio.timeout(2):
-                await running
-            world.close()
-
-
-def play(tmp_path: Path, scene: Callable[[Open], Awaitable[None]]) -> None:
-    """Run one scene against a panel."""
-
-    async def scenario() -> None:
-        async with opened(tmp_path) as branch:
-            await scene(branch)
-
-    asyncio.run(scenario())
+from tests.support.panel import LINKS, Open, play
 
 
 def test_the_world_is_told_whole(tmp_path: Path) -> None:
@@ -150,74 +89,6 @@ def test_every_fault_is_switched_on_and_off(tmp_path: Path) -> None:
         assert (await branch.told())["faults"] == {}
 
     play(tmp_path, scene)
-
-
-def test_the_pad_becomes_another_reader_by_a_click(tmp_path: Path) -> None:
-    """A pad in use is lost, and the next reader is found at the same link."""
-
-    async def scene(branch: Open) -> None:
-        link, stop = tmp_path / "pad", asyncio.Event()
-        reader = asyncio.ensure_future(
-            switchable.main(branch.world.path, link, stop, switchable.WORLD, "feig")
-        )
-        pad = AutoPad(f"serial://{link}")
-        try:
-            await until(link.is_symlink)
-            assert (await branch.told())["pad"]["driver"] == "feig"
-            assert (await pad.open()).startswith("FEIG")
-            assert (await branch.post("pad", {"driver": "3m"})).json() == {"ok": True}
-            async with asyncio.timeout(5):
-                with pytest.raises(DeviceLost):
-                    while True:
-                        await pad.tags()
-            await until(link.is_symlink)
-            assert (await pad.open()).startswith("3M")
-            await branch.post("reset", {})
-            assert (await branch.told())["pad"]["driver"] == "3m"
-            page = (await branch.web.get("/?lang=en")).text
-            assert 'data-reader="3m" aria-pressed="true"' in page
-        finally:
-            await pad.close()
-            stop.set()
-            await reader
-
-    play(tmp_path, scene)
-
-
-def test_only_a_reader_that_can_be_there_is_chosen(tmp_path: Path) -> None:
-    async def scene(branch: Open) -> None:
-        assert (await branch.told())["pad"] == {"driver": "", "choices": {}}
-        assert "data-reader" not in (await branch.web.get("/")).text
-        branch.world.choose("feig")
-        told = (await branch.told())["pad"]
-        assert list(told["choices"]) == ["feig", "3m", "rr9", "uhf18", "pcsc"]
-        assert not any(told["choices"][driver] for driver in ("feig", "3m", "rr9", "uhf18"))
-        lacks = switchable.missing("pcsc")
-        assert bool(told["choices"]["pcsc"]) == (lacks is not None)
-        refused = ["none", "abacus", "FEIG", *(["pcsc"] if lacks else [])]
-        for driver in refused:
-            answer = await branch.post("pad", {"driver": driver})
-            assert (answer.status_code, answer.json()["errors"][0]["code"]) == (
-                422,
-                "no-such-reader",
-            )
-        branch.world.choose("none")
-        answer = await branch.post("pad", {"driver": "feig"})
-        assert answer.status_code == 422
-        for lang, words in (("vi", "không có đầu đọc"), ("en", "began without a reader")):
-            assert words in (await branch.web.get(f"/?lang={lang}")).text
-        assert branch.world.reader() == "none"
-
-    play(tmp_path, scene)
-
-
-def test_a_reader_without_an_emulator_is_refused_in_a_sentence(tmp_path: Path) -> None:
-    async def emulated(*words: str) -> None:
-        await switchable.main(tmp_path / "none.db", tmp_path / "pad", asyncio.Event(), *words)
-
-    for words in (("abacus",), (switchable.WORLD, "abacus")):
-        with pytest.raises(ConfigError, match="no emulator of a reader called abacus"):
-            asyncio.run(emulated(*words))
 
 
 def test_reset_restores_the_seed(tmp_path: Path) -> None:

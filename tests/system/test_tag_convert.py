@@ -14,10 +14,13 @@ from pathlib import Path
 
 import pytest
 
+from kiosk.emulators import m3_pad, rr9_pad
 from kiosk.tagging import book
 from kiosk.tagging.book import Mark
 from kiosk.wire.content import ItemTag, Model
 from kiosk.wire.tag import decode
+from tests.support.emulated import Emulator
+from tests.support.second_tier import ALL
 from tests.support.tag_desk import V2, V3, Shell, shell, tag, wait
 
 Open = Callable[..., AbstractContextManager[Shell]]
@@ -166,6 +169,29 @@ def test_a_tag_that_was_written_anew_is_not_undone_unless_one_insists(
         assert sh.data("a")[:32].hex().upper() == V3
 
 
+def test_one_block_that_is_neither_old_nor_new_is_forgiven_to_a_broken_write_alone(
+    at: Open, tmp_path: Path
+) -> None:
+    file = tmp_path / "mine.jsonl"
+    with at(tag("a", V3, afi=7)) as sh:
+        sh.told("convert", "--yes", "--undo", str(file))
+        sh.world.write_block(sh.uid("a"), 2, b"\xde\xad\xbe\xef")
+        assert sh.refused("undo", str(file), "--yes") == "written-since"
+        begun = file.read_bytes().splitlines(keepends=True)[0]
+        file.write_bytes(begun)  # as if it had never ended
+        sh.told("convert", "--resume", "--yes")
+        assert sh.told("read")["tags"][0]["item"] == "200901010123"
+
+
+def test_a_locked_dsfid_is_said_and_can_be_left(at: Open) -> None:
+    with at(tag("a", V3, afi=7, locks=["dsfid"])) as sh:
+        assert sh.refused("convert", "--model", "iso28560-2", "--yes") == "not-written"
+        assert sh.data("a")[:32].hex().upper() == V3
+        sh.told("convert", "--model", "iso28560-2", "--keep-dsfid", "--yes")
+        (one,) = sh.told("read")["tags"]
+        assert (one["model"], one["item"], one["dsfid"]) == ("iso28560-2", "200901010123", "00")
+
+
 def test_a_damaged_line_is_named_and_the_rest_is_undone(at: Open, tmp_path: Path) -> None:
     file = tmp_path / "mine.jsonl"
     with at(tag("a", V3, afi=7), tag("b", number(1), afi=7)) as sh:
@@ -192,6 +218,7 @@ def test_a_tag_that_leaves_is_known_to_the_next_command_and_cured(
         (one,) = sh.told("read")["tags"]
         assert one["half_written"]["undo"] == str(file)
         assert "Half written since" in sh("read")[1]
+        assert sh.told("inventory", "--seconds", "1", code=1)["half_written"] == [sh.uid("a")]
         for argv in (("convert", *OLD), ("program", "BG1234", "--over"), ("reset",)):
             assert sh.refused(*argv, "--yes") == "half-written-before"
         if cure == "resume":
@@ -250,6 +277,21 @@ def test_killed_between_any_two_writes_it_can_be_finished_or_restored(at: Open) 
         assert len(states) >= 6, "it was killed at different moments"
 
 
+def test_ctrl_c_waits_for_the_tag_that_is_being_written(at: Open) -> None:
+    with at(*(tag(f"t{n}", number(n), afi=0xD7) for n in range(3))) as sh:
+        process = _start(sh, "convert", *OLD, "--yes")
+        _until_changes(sh, 3)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+        assert process.returncode == 1
+        (file,) = sh.books()
+        assert str(file) in err
+        assert [one.mark for one in book.read(file)[0]] == [Mark.DONE]
+        body = sh.told("read")
+        assert sorted(one["model"] for one in body["tags"]) == ["3m", "3m", "iso28560-3"]
+        assert not any(one["half_written"] for one in body["tags"])
+
+
 def test_killed_while_it_is_undone_it_can_be_resumed(at: Open, tmp_path: Path) -> None:
     file = str(tmp_path / "mine.jsonl")
     with at(tag("a", V3, afi=0xD7)) as sh:
@@ -279,3 +321,28 @@ def _until_begun(sh: Shell) -> None:
     """It has put the tag down in its file."""
     known = set(sh.books())
     wait(lambda: any(file.stat().st_size for file in set(sh.books()) - known), 30)
+
+
+READERS = [("3m", m3_pad.main), ("3m", m3_pad.old), ("rr9", rr9_pad.main)]
+
+
+@pytest.mark.parametrize(("driver", "reader"), READERS if ALL else READERS[:1])
+def test_every_hf_reader_can_do_it(
+    driver: str, reader: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:  # fmt: skip
+    tags = tag("a", V3, afi=0xD7), tag("b", number(1), afi=0xDA, blocks=8)
+    with shell(tmp_path, monkeypatch, capsys, *tags, reader=reader) as sh:
+        sh.driver, sh.query = driver, "baud=19200"
+        body = sh.told("convert", *OLD, "--owner", "VN-BG01", "--yes")
+        assert sh.data("a").hex().upper().startswith(AFTER)
+        assert [sh.world.tag(name).afi for name in "ab"] == [0x07, 0xC2]
+        sh.told("undo", body["undo"], "--yes")
+        assert (sh.data("a")[:32].hex().upper(), sh.data("b").hex().upper()) == (V3, number(1))
+        sh.world.lift("b")
+        sh.world.set_fault("tag-leaves", "after")
+        assert sh.refused("convert", *OLD, "--owner", "VN-BG01", "--yes", code=3) == "half-written"
+        sh.world.lay("a")
+        sh.told("convert", "--resume", "--yes")
+        assert sh.data("a").hex().upper().startswith(AFTER)
+        sh.told("program", "BG00077777", "--model", "iso28560-2", "--over", "--yes")
+        assert (sh.world.tag("a").dsfid, sh.told("read")["tags"][0]["item"]) == (6, "BG00077777")

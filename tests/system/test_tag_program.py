@@ -84,6 +84,9 @@ def test_a_uhf_reader_can_be_read_but_not_programmed(
         sh.query, sh.driver = "baud=57600", "uhf18"
         (one,) = sh.told("read")["tags"]
         assert (one["item"], one["model"]) == ("11223344", "iso28560-4")
+        body = sh.told("inventory", "--seconds", "1.5")
+        assert (body["found"], body["open"]) == (["11223344"], [])
+        assert sh.refused("calibrate", "--yes", code=2) == "unsupported"
         assert sh.refused("program", "11223345", "--over", "--yes", code=2) == "unsupported"
 
 
@@ -132,6 +135,28 @@ def test_the_sites_model_and_owner_and_security_count(at: Open, tmp_path: Path) 
         found, one = item(sh, "a"), sh.world.tag("a")
         assert (found.model, found.owner.isil) == (Model.ISO28560_2, "VN-BG01")
         assert (one.eas, one.afi) == (True, 0x33)
+
+
+def test_a_tag_that_cannot_be_secured_as_the_site_does_is_not_written(
+    at: Open, tmp_path: Path
+) -> None:
+    config = tmp_path / "mocban.toml"
+    config.write_text('[kiosk.security]\nby = "eas"\n')
+    with at(tag("a", uid="E007000000000001")) as sh:
+        assert sh.refused("program", "BG1234", "--yes", "--config", str(config)) == "no-eas"
+        assert sh.data("a") == bytes(112)
+
+
+def test_the_same_item_keeps_what_nobody_said(at: Open) -> None:
+    titled = ("BG00077777", "--title", "Số đỏ", "--owner", "VN-BG01", "--parts", "3", "--part", "2")
+    with at(tag("a")) as sh:
+        sh.told("program", *titled, "--yes")
+        assert not sh.told("program", "BG00077777")["written"]
+        assert sh.told("program", "BG00077777", "--title", "Số đỏ, tập hai", "--yes")["written"]
+        found = item(sh, "a")
+        assert (found.part, found.parts, found.owner.isil) == (2, 3, "VN-BG01")
+        assert dict(found.fields) == {"title": "Số đỏ, tập hai"}
+        assert sh.refused("program", "BG00077777", "--owner", "VN-HN02", "--yes") == "holds-item"
 
 
 def test_a_card_is_never_marked_as_in_stock(at: Open) -> None:

@@ -120,6 +120,15 @@ def test_bad_lists_and_options(at: Open, tmp_path: Path) -> None:
         assert body["errors"][0]["code"] == "storage"
 
 
+def test_what_was_seen_is_not_lost_with_the_reader(at: Open, tmp_path: Path) -> None:
+    out = tmp_path / "out.csv"
+    with at(tag("a", V2, blocks=8, afi=7)) as sh:
+        threading.Timer(2.5, lambda: sh.world.set_fault("pad-unplugged", "on")).start()
+        body = sh.told("inventory", "--seconds", "30", "--out", str(out), code=4)
+        assert (body["found"], body["errors"][0]["code"]) == (["11223344"], "device-lost")
+        assert "11223344,found" in out.read_text(encoding="utf-8-sig")
+
+
 def test_where_eas_secures_the_bit_is_asked(at: Open, tmp_path: Path) -> None:
     config = tmp_path / "mocban.toml"
     config.write_text('[kiosk.security]\nby = "eas"\n')
@@ -274,8 +283,8 @@ def test_a_test_tag_that_never_came_back_is_put_back_by_the_next_command(at: Ope
             "--driver",
             "feig",
         ]
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        with subprocess.Popen(words, stdin=subprocess.PIPE, **quiet) as process:
+        null = subprocess.DEVNULL
+        with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=null, stderr=null) as process:
             assert process.stdin
             process.stdin.write(b"y\n")
             process.stdin.flush()

@@ -177,6 +177,19 @@ def test_where_no_reader_is_the_sentence_names_what_was_tried(
     asyncio.run(scenario())
 
 
+def test_a_speed_that_was_named_for_all_is_told_as_what_may_be_wrong(tmp_path: Path) -> None:
+    """The address a FEIG pad had is no address for whichever reader comes after it."""
+
+    async def scenario() -> None:
+        async with desk(tmp_path, "3m") as (_, link):
+            with pytest.raises(DeviceLost) as caught:
+                await AutoPad(f"serial://{link}?baud=38400&parity=E").open()
+            assert "3m (38400 8E1)" in caught.value.say
+            assert "Leave speed and parity out of the address" in caught.value.do
+
+    asyncio.run(scenario())
+
+
 def test_a_line_that_is_not_there_is_said_at_once(tmp_path: Path) -> None:
     async def scenario() -> None:
         with pytest.raises(DeviceLost, match=r"nowhere cannot be opened"):

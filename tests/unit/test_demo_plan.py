@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from kiosk.devices import LINES
+from kiosk.emulators import switchable
+from kiosk.emulators.things import READERS
 from mocban.demo.branch import Branch
 from mocban.demo.plan import MONITORED, PACE, PADS, Plan, Ports
 from mocban.demo.up import shown, typed
@@ -59,6 +62,12 @@ def test_the_ports_of_prometheus_matter_only_with_it(plan: Plan) -> None:
     assert "--free-ports" in caught.value.do
 
 
+def test_demo_panel_and_emulators_mean_the_same_readers() -> None:
+    """The demo imports no app, so it has a list of its own."""
+    assert PADS == READERS
+    assert {*switchable._MAINS, "none"} == set(READERS) == {*LINES, "pcsc", "none"}
+
+
 @pytest.mark.parametrize("pad", PADS)
 def test_the_pad_is_told_to_emulator_and_kiosk(pad: str, plan: Plan) -> None:
     chosen = replace(plan, pad=pad)
@@ -100,3 +109,18 @@ def test_commands_are_told_as_one_types_them_here(
     assert shown(Path.cwd() / "demo data" / "x") == "'demo data/x'"
     monkeypatch.setenv("PATH", str(ours.parent))
     assert typed() == "mocban"
+
+
+def test_what_a_smart_card_service_left_does_not_stop_the_next_start(tmp_path: Path) -> None:
+    left = tmp_path / "run" / "pcscd" / "run"
+    left.mkdir(parents=True)
+    (left / "pcscd.pid").write_text("1", encoding="utf-8")
+    (tmp_path / "run" / "pad").symlink_to(left)
+    branch = Branch(tmp_path, Ports.free(), "iotcore")
+    branch._prepare()
+    assert branch._lock is not None
+    branch._lock.close()
+    assert sorted(file.name for file in (tmp_path / "run").iterdir()) == [
+        "iotcore.toml",
+        "mocban.toml",
+    ]

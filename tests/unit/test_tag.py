@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from kiosk.wire import (
     epc,
     iso28560_2_write,
+    iso28560_3,
     iso28560_3_write,
     iso28560_4,
     plain,
@@ -189,10 +190,19 @@ def test_a_left_over_dsfid_beats_no_check_value() -> None:
             assert Warn.NO_CHECK in found.warnings
 
 
-@pytest.mark.parametrize("raw", ["1103024247", "110101", "3114" + "31" * 20])
-def test_what_only_the_dsfid_speaks_for_is_doubted(raw: str) -> None:
-    found = tag.decode(bytes.fromhex(raw), dsfid=6)
-    assert not isinstance(found, ItemTag) or Warn.NO_CHECK in found.warnings
+@pytest.mark.parametrize("dsfid", [None, 6])
+def test_a_short_read_that_may_be_of_two_models_is_doubted(dsfid: int | None) -> None:
+    """An integer of three bytes, or part 2 of 3 and an id that begins with 1."""
+    found = tag.decode(bytes.fromhex("1103023100000000"), dsfid=dsfid)
+    assert isinstance(found, ItemTag)
+    assert Warn.NO_CHECK in found.warnings
+
+
+def test_a_left_over_dsfid_makes_no_letters_of_a_plain_number() -> None:
+    """31 32 announces an id of 50 bytes in five-bit letters; no such id is ever written."""
+    found = tag.decode(b"12345678901234567890".ljust(112, b"\x00"), dsfid=6)
+    assert isinstance(found, ItemTag)
+    assert (found.id, found.model) == ("12345678901234567890", Model.ASCII)
 
 
 def test_a_stored_crc_that_fits_by_chance_makes_no_uhf_tag() -> None:
@@ -244,6 +254,14 @@ def test_what_is_cut_short_gives_no_other_id(raw: str) -> None:
     for size in range(len(data)):
         found = tag.decode(data[:size])
         assert not isinstance(found, ItemTag | CardTag) or found.id == right.id
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_few_bytes_of_one_part_of_several_are_too_few(turned: bool) -> None:
+    data = bytes.fromhex("11 03 02") + b"BG00054321"
+    data = iso28560_3.turn_blocks(data.ljust(32, b"\x00")) if turned else data.ljust(32, b"\x00")
+    for read in range(8, 32, 4):
+        assert tag.decode(data[:read]) == Damaged(Damage.MISSING, 32 - read)
 
 
 def test_32_bytes_of_a_longer_block_are_too_few_not_wrong() -> None:

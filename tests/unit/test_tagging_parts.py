@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 
 import pytest
+import typer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kiosk.tagging import models, shelf
+from kiosk.tagging import models, sentences, shelf
 from kiosk.tagging.calibration import Heard, settings
+from kiosk.tagging.cli import app
 from kiosk.tagging.memory import Held, Memory, runs
 from kiosk.tagging.refusals import REFUSALS, Refused, refused
 from kiosk.wire.content import NOBODY, CardTag, Content, ItemTag, Label, Model, Owner, Usage
 from kiosk.wire.tag import decode
 from mocban.errors import ConfigError, StorageError
+from mocban.i18n import catalog
 from tests.support.tag_desk import V2, V3
 
 BG01 = Owner("VN", "BG01")
@@ -225,3 +229,29 @@ def test_what_a_gate_says_becomes_settings(
 ) -> None:
     heard = Heard({afi: afi in rang for afi in (0x07, 0xC2, 0xD7, 0xDA, 0x21)}, eas)
     assert settings(heard) == want
+
+
+@pytest.mark.parametrize("page", ["tags.md", "tags.vi.md"])
+def test_the_page_tells_of_every_command_and_of_no_other(page: str) -> None:
+    text = (Path(__file__).parents[2] / "docs" / page).read_text(encoding="utf-8")
+    command = typer.main.get_command(app)
+    assert isinstance(command, typer.core.TyperGroup)
+    told = set(re.findall(r"mocban tag ([a-z]+)", text))
+    assert told == set(command.commands)
+    options = {
+        one for each in command.commands.values() for param in each.params for one in param.opts
+    }
+    assert set(re.findall(r"`(?:[a-z]+ )?(--[a-z-]+)", text)) <= options
+
+
+def test_everything_is_said_in_both_languages() -> None:
+    told = {text for pair in REFUSALS.values() for text in pair} - {"{do}"}
+    for name, value in vars(sentences).items():
+        if name.isupper() and name not in {"YES", "NO"}:
+            told |= {value} if isinstance(value, str) else set(value.values())
+    same = {"EAS", sentences.CHIP, sentences.DONE, sentences.BAD}
+    for text in told:
+        vietnamese = catalog("kiosk.tagging", "vi").gettext(text)
+        assert vietnamese != text or text in same, f"not in the Vietnamese catalog: {text}"
+        assert set(re.findall(r"{\w+}", vietnamese)) == set(re.findall(r"{\w+}", text))
+        assert catalog("kiosk.tagging", "en").gettext(text) == text
