@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 import typer
 
 from mocban import log, supervise
-from mocban.errors import ConfigError, Exit, MocbanError
+from mocban.errors import ConfigError, Exit, MocbanError, StorageError
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -111,8 +111,12 @@ def user() -> str:
 
 
 def emit(body: dict[str, Any]) -> None:
-    """Print the one JSON object of ``--json``."""
-    typer.echo(json.dumps(body, ensure_ascii=False))
+    """Print the one JSON object of ``--json``. StorageError if nobody takes it."""
+    try:
+        typer.echo(json.dumps(body, ensure_ascii=False))
+    except OSError as error:
+        say = f"the answer cannot be written: {error.strerror or error}"
+        raise StorageError(say, "write it somewhere else") from error
 
 
 def main() -> None:
@@ -138,10 +142,11 @@ def main() -> None:
 
 def _say(error: MocbanError, *, as_json: bool) -> NoReturn:
     """One sentence that says what to do, and the exit code of its kind."""
-    if as_json:
-        emit({"ok": False, "errors": [error.as_json()]})
-    else:
-        typer.echo(f"mocban: {error.say}" + (f": {error.do}." if error.do else "."), err=True)
+    with suppress(OSError, StorageError):  # nobody can be told, but the exit code still says it
+        if as_json:
+            emit({"ok": False, "errors": [error.as_json()]})
+        else:
+            typer.echo(f"mocban: {error.say}" + (f": {error.do}." if error.do else "."), err=True)
     sys.exit(int(error.exit))
 
 

@@ -115,7 +115,7 @@ def _told(content: Content, asked: Asked) -> Told:
         case ItemTag():
             return Told(
                 content.model, "item", content.id, _isil(content.owner), content.part, content.parts,
-                _usage(content), dict(content.fields), tuple(w.value for w in content.warnings),
+                _usage(content), _fields(content), tuple(w.value for w in content.warnings),
             )  # fmt: skip
         case CardTag():
             return Told(
@@ -138,6 +138,11 @@ def _usage(content: ItemTag) -> int | None:
     """The class; None where the tag does not say. In ISO 28560-3 there is always one, if only 6: no information."""
     unsaid = content.usage is Usage.UNSAID and content.model is not Model.ISO28560_3
     return None if unsaid else int(content.usage)
+
+
+def _fields(content: ItemTag) -> dict[str, str]:
+    """The other elements, and the sub-class of usage if there is one (ISO 28560-1 element 5; 3: no issue off line)."""
+    return dict(content.fields) | ({"sub-usage": str(content.sub)} if content.sub else {})
 
 
 def _user_bank(data: bytes) -> Told:

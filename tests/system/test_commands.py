@@ -159,6 +159,13 @@ def test_a_fault_of_ours_is_named_as_ours(tmp_path: Path) -> None:
     assert last(done.stdout)["errors"][0]["code"] == "bug"
 
 
+def test_an_answer_that_nobody_can_take_ends_as_a_fault_and_without_a_traceback() -> None:
+    with Path("/dev/full").open("w") as full:
+        argv = [sys.executable, "-m", "mocban", "tag", "decode", "--json", "00000000"]
+        done = subprocess.run(argv, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (70, "")
+
+
 def test_ctrl_c_ends_quietly(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:  # takes the connection and says nothing
         file = tmp_path / "mocban.toml"

@@ -229,3 +229,7 @@ def test_every_field_has_a_name(memory: str, shell: Shell, monkeypatch: pytest.M
 
 def _blanks(text: str) -> list[str]:
     return sorted(name for _, name, _, _ in string.Formatter().parse(text) if name)
+
+
+def test_what_may_not_go_out_off_line_is_said(shell: Shell) -> None:
+    assert shell.told("4108087C30C31CB3D358 050113 0000")["fields"] == {"sub-usage": "3"}
