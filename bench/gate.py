@@ -33,9 +33,9 @@ from typing import NamedTuple
 
 from kiosk.devices.feig import GAP
 from kiosk.emulators import air
-from kiosk.emulators import gate as emulator
+from kiosk.emulators import feig_gate as emulator
 from kiosk.emulators.feig import Answer, converse
-from kiosk.emulators.gate import EmulatedGate, watch
+from kiosk.emulators.feig_gate import EmulatedGate, watch
 from kiosk.emulators.talk import until as play
 from kiosk.emulators.things import IN_STOCK
 from kiosk.emulators.tty import TtyLine

@@ -38,7 +38,7 @@ from kiosk.devices import open_pad
 from kiosk.devices.base import Pad
 from kiosk.devices.feig import GAP
 from kiosk.emulators import feig as feig_words
-from kiosk.emulators import m3_pad, pad, talk
+from kiosk.emulators import feig_pad, m3_pad, talk
 from kiosk.emulators.talk import Answer
 from kiosk.emulators.tty import TtyLine
 from kiosk.emulators.world import World
@@ -93,8 +93,8 @@ def _m3_look(ask: Callable[[bytes], bytes]) -> None:
 
 READERS = {
     "feig": Reader(
-        "FEIG 38400 8E1", "feig", "baud=38400&parity=E", pad.BAUD, pad.BITS, GAP, iso_host.framer,
-        lambda world: feig_words.spoken(pad.EmulatedPad(world).answer), _feig_look,
+        "FEIG 38400 8E1", "feig", "baud=38400&parity=E", feig_pad.BAUD, feig_pad.BITS, GAP, iso_host.framer,
+        lambda world: feig_words.spoken(feig_pad.EmulatedFeig(world).answer), _feig_look,
         lambda uid: iso_host_tags.read_blocks(uid, 0, 9).encode(),
         lambda uid: iso_host_tags.write_afi(uid, ON_LOAN).encode(),
         lambda uid: iso_host_tags.system_info(uid).encode(),

@@ -41,7 +41,7 @@ async def main() -> None:
             await day._screen("borrow", "row-refused")
             await asyncio.gather(
                 shoot(branch.kiosk_url, "kiosk", 1080, 1920),
-                shoot(branch.world_url, "panel", 1366, 768),
+                shoot(branch.world_url, "panel", 1440, 900),
             )
             await day._act("finish")
             for tag in (CARD, *BORROWED, ON_HOLD):

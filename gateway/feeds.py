@@ -240,13 +240,18 @@ class Feeds:
     def _sign(
         self, device: str, name: feeds.Name, entries: _Entries, version: int, now: datetime
     ) -> bytes:  # fmt: skip
-        """The signed feed; the oldest entries go if it would be too long for a broker."""
+        """The signed feed; the oldest entries go if it would be too long for a broker, and that is logged."""
+        whole = len(entries)
         while True:
             payload = feeds.sign(
                 self._key, self._tenant, device, name,
                 version=version, issued=now, expires=now + self._spans.feed, entries=entries,
             )  # fmt: skip
             if len(payload) <= feeds.FEED_MAX:
+                if len(entries) < whole:
+                    _log.warning(
+                        "feeds.cut", station=device, feed=name, kept=len(entries), of=whole
+                    )
                 return payload
             entries = entries[: len(entries) * 9 // 10]
 

@@ -96,9 +96,9 @@ def gate_reader(
     as_json: JsonOption = False,
 ) -> None:
     """A gate reader on a pty."""
-    from kiosk.emulators import gate, uhf_gate
+    from kiosk.emulators import feig_gate, uhf288_gate
 
-    mains = {"feig": gate.main, "uhf288": uhf_gate.main}
+    mains = {"feig": feig_gate.main, "uhf288": uhf288_gate.main}
     if driver not in mains:
         raise ConfigError(f"there is no gate called {driver}", "feig or uhf288", code="usage")
     run_service(lambda stop: mains[driver](_world(world), link, stop), as_json=as_json)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
 from prometheus_client import Counter
 
@@ -51,7 +52,7 @@ def due(visit: Visit, wanted: Callable[[str], Debt | None]) -> Debt | None:
             continue
         debt = wanted(lying.uid)
         if debt is not None and debt.item in {"", lying.item.id[:64]}:
-            return debt
+            return replace(debt, item=lying.item.id[:64])
     return None
 
 
@@ -59,15 +60,20 @@ async def wish(debt: Debt, world: World) -> Want | None:
     """The state its tag should be brought into; None: nobody can say, so it is not written.
 
     The desk lends and takes back, too, and nobody tells us. So the library system's word on the item goes before the
-    debt's, if it answers: what is not lent is closed. A lent item is opened, but never closed by an old word.
+    debt's: what is not lent is closed. A lent item is opened, but never closed by an old word. While it is silent,
+    a tag may be closed, but none is opened: its item may stand on the shelf again.
     """
     try:
         about = await world.ils.item(debt.item)
     except IlsSilent:
-        return debt.want
+        return _unasked(debt)
     if about.status in CHARGED:
         return "off" if debt.want == "off" else None
     return "on" if about.title and about.status in IN_HOUSE else debt.want
+
+
+def _unasked(debt: Debt) -> Want | None:
+    return "on" if debt.want == "on" else None
 
 
 async def mend(debt: Debt, want: Want | None, world: World) -> bool:
@@ -148,7 +154,7 @@ class Mending:
             async with asyncio.timeout(ASKING):
                 return await wish(debt, self._world)
         except TimeoutError:
-            return debt.want
+            return _unasked(debt)
 
     def _came(self, debt: Debt, *, done: bool) -> None:
         _mended.labels("done" if done else "failed").inc()

@@ -146,7 +146,8 @@ def _say(error: MocbanError, *, as_json: bool) -> NoReturn:
         if as_json:
             emit({"ok": False, "errors": [error.as_json()]})
         else:
-            typer.echo(f"mocban: {error.say}" + (f": {error.do}." if error.do else "."), err=True)
+            said = ": ".join(part.rstrip(".") for part in (error.say, error.do) if part)
+            typer.echo(f"mocban: {said}.", err=True)
     sys.exit(int(error.exit))
 
 

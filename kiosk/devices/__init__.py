@@ -24,14 +24,6 @@ PADS: dict[str, str] = {
     "uhf18": "kiosk.devices.uhf18_pad:uhf18_pad",
 }
 
-LINES: dict[str, str] = {
-    "feig": "baud=38400&parity=E",
-    "3m": "baud=19200",
-    "rr9": "baud=19200",
-    "uhf18": "baud=57600",
-}
-"""The serial line of each kind of pad as its maker leaves it, as options of an address."""
-
 GATES: dict[str, str] = {
     "feig": "kiosk.devices.feig_gate:feig_gate",
     "uhf288": "kiosk.devices.uhf288_gate:uhf288_gate",

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import cast
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
-from kiosk.devices import LINES, open_pad, urls
+from kiosk.devices import feig, open_pad, rr9_pad, uhf18_pad, urls
 from kiosk.devices.base import Bench, Lock, Tag
 from kiosk.devices.exchange import Exchange, Verdict
 from kiosk.transports.base import bad_url
@@ -25,7 +25,7 @@ from kiosk.wire.framing import Framer
 from kiosk.wire.iso15693 import SystemInfo
 from kiosk.wire.rr9 import Own, Scan
 from mocban import log
-from mocban.errors import DeviceLost, RemoteProtocolError
+from mocban.errors import DeviceLost
 
 _QUICK = 12  # silent slices (25 ms) for a question that every reader answers at once
 _SCAN = 28  # for one that looks for tags first
@@ -47,14 +47,19 @@ class Question:
     fits: Callable[[bytes], bool]
     slices: int = _QUICK
 
+    def judge(self, frames: Sequence[bytes]) -> bool | Verdict:
+        """For an ``Exchange``: true of the answer, STRAY of all else."""
+        return self.fits(frames[-1]) or Verdict.STRAY
+
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """How one kind of reader is known. ``questions``: to the reader of that address, None for any.
+    """How one kind of reader is known. ``line``: serial, as its maker leaves it, in options of an address.
 
-    ``options``: of its driver, in the URL.
+    ``questions``: to the reader of that address, None for any. ``options``: of its driver, in the URL.
     """
 
+    line: str
     framer: Callable[[], Framer]
     questions: Callable[[int | None], tuple[Question, ...]]
     options: frozenset[str] = frozenset()
@@ -105,14 +110,12 @@ def _uhf18(address: int | None) -> tuple[Question, ...]:
 
 
 KINDS: dict[str, Kind] = {
-    "feig": Kind(iso_host.framer, _feig, frozenset({"frames"})),
-    "3m": Kind(m3.framer, _3m),
-    "rr9": Kind(len_frame.framer, _rr9, frozenset({"type", "address"})),
-    "uhf18": Kind(
-        len_frame.framer, _uhf18, frozenset({"power", "region", "scan", "series", "address"})
-    ),
+    "feig": Kind("baud=38400&parity=E", iso_host.framer, _feig, frozenset(feig.OPTIONS)),
+    "3m": Kind("baud=19200", m3.framer, _3m),
+    "rr9": Kind("baud=19200", len_frame.framer, _rr9, frozenset(rr9_pad.OPTIONS)),
+    "uhf18": Kind("baud=57600", len_frame.framer, _uhf18, frozenset(uhf18_pad.OPTIONS)),
 }
-"""The kinds that are looked for, in this order; their lines are ``kiosk.devices.LINES``."""
+"""The kinds that are looked for, in this order."""
 
 
 class AutoPad:
@@ -209,7 +212,7 @@ class AutoPad:
 def address(url: str, driver: str) -> str:
     """``url`` as the driver takes it: its usual line, but for what ``url`` says, and no options of others."""
     parts = urlsplit(url)
-    usual = dict(parse_qsl(LINES[driver])) if parts.scheme == "serial" else {}
+    usual = dict(parse_qsl(KINDS[driver].line)) if parts.scheme == "serial" else {}
     known = KINDS[driver].options | _LINE
     query = urlencode(usual | {name: said for name, said in _given(url).items() if name in known})
     line, _, _ = url.partition("?")
@@ -232,21 +235,11 @@ async def _answers(url: str, kind: Kind) -> bool:
         await exchange.open()
         await asyncio.sleep(_REST)
         for one in kind.questions(address):
-            if await exchange.probe(one.frame, _judge(one.fits), one.slices):
+            if await exchange.probe(one.frame, one.judge, one.slices):
                 return True
     finally:
         await exchange.close()
     return False
-
-
-def _judge(fits: Callable[[bytes], bool]) -> Callable[[Sequence[bytes]], bool | Verdict]:
-    def judge(frames: Sequence[bytes]) -> bool | Verdict:
-        try:
-            return fits(frames[-1]) or Verdict.STRAY
-        except RemoteProtocolError:  # a whole frame, but too short for an answer
-            return Verdict.STRAY
-
-    return judge
 
 
 def _given(url: str) -> dict[str, str]:

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from kiosk.transports.base import ByteStream, open_stream
 from kiosk.wire.framing import Framer
-from mocban.errors import DeviceLost
+from mocban.errors import DeviceLost, RemoteProtocolError
 
 # Waiting is counted in slices, not by the clock: a computer that stood still for a second finds the bytes of that
 # second in its buffers, and no reader is lost by it.
@@ -40,7 +40,8 @@ class Verdict(Enum):
 Judge = Callable[[Sequence[bytes]], T | Verdict]
 """Judges the last of the frames it is given; before it stand those of this answer that were PART.
 
-It gives the answer, whatever that says; it must not raise. Our own question, echoed, never gets to it.
+It gives the answer, whatever that says. RemoteProtocolError, the one error it may raise, means STRAY: a whole frame,
+but none that can be an answer. Our own question, echoed, never gets to it.
 """
 
 
@@ -160,7 +161,10 @@ class Exchange:
         answer: T | Verdict = Verdict.STRAY
         for frame in frames:
             if isinstance(answer, Verdict) and frame != question:
-                answer = judge((*parts, frame))
+                try:
+                    answer = judge((*parts, frame))
+                except RemoteProtocolError:
+                    answer = Verdict.STRAY
                 if answer is Verdict.PART:
                     parts.append(frame)
                 if answer is not Verdict.STRAY:

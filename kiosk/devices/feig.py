@@ -7,16 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from urllib.parse import parse_qsl, urlencode, urlsplit
 
+from kiosk.devices import urls
 from kiosk.devices.exchange import Exchange, Verdict
-from kiosk.transports.base import bad_url
 from kiosk.wire import iso_host
 from kiosk.wire.iso_host import Reply, Request, Status
 from mocban.errors import DeviceLost, RemoteProtocolError
 
 GAP = 0.005
 """Seconds of silence that a reader wants before a new frame."""
+OPTIONS = ("frames",)
+"""What an address may say beside its line."""
 _FRAMES = ("standard", "advanced")
 _UNLOCKED = "Switch the reader's password off with its maker's service program."
 _HOST_MODE = "Set the reader to host mode, not scan mode, with its maker's service program, and plug it in again."
@@ -70,10 +71,7 @@ class FeigHost:
         wanted = request.command
 
         def judge(frames: Sequence[bytes]) -> Reply | Verdict:
-            try:
-                reply = Reply.decode(frames[-1])
-            except RemoteProtocolError:  # a whole frame too short for a status
-                return Verdict.STRAY
+            reply = Reply.decode(frames[-1])
             return reply if reply.command == wanted else Verdict.STRAY
 
         framed = replace(request, advanced=request.advanced or self._advanced)
@@ -95,11 +93,6 @@ def trouble(reply: Reply) -> RemoteProtocolError:
 
 def _framing(url: str) -> tuple[str, bool]:
     """The URL of the line alone, and whether requests go out in advanced frames."""
-    parts = urlsplit(url)
-    options = parse_qsl(parts.query, keep_blank_values=True)
-    frames = dict(options).get("frames", _FRAMES[0])
-    if frames not in _FRAMES:
-        raise bad_url(parts, "frames is standard or advanced")
-    rest = urlencode([(name, value) for name, value in options if name != "frames"])
-    line = parts._replace(query=rest).geturl() if "frames" in dict(options) else url
+    line, options = urls.part(url, OPTIONS)
+    frames = urls.choice(url, "frames", options.get("frames", _FRAMES[0]), _FRAMES)
     return line, frames == "advanced"

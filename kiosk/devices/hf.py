@@ -6,12 +6,11 @@ lies there, as few exchanges as a tag needs, the ladder, and the reading back.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
 from dataclasses import replace
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from kiosk.devices.base import Lock, Tag
-from kiosk.devices.ladder import persist
+from kiosk.devices.ladder import holds, persist
 from kiosk.wire.content import Damage, Damaged
 from kiosk.wire.iso15693 import Found, SystemInfo, Uid
 from kiosk.wire.tag import decode
@@ -22,8 +21,6 @@ ENOUGH = (9, 8)
 _SIZE = 4  # bytes of a block where the tag does not say
 _KIND = 3  # bytes of a UID: E0, maker, kind of chip
 _KINDS = 64  # that are remembered; libraries have a handful
-
-T = TypeVar("T")
 
 
 class HfReader(Protocol):
@@ -103,9 +100,8 @@ class HfPad:
     def __init__(self, reader: HfReader) -> None:
         self._reader = reader
         self._known: dict[str, Tag] = {}
-        self._small: set[bytes] = (
-            set()
-        )  # kinds of chip, by the UID's beginning, that have not ENOUGH[0] blocks
+        # Kinds of chip, by the UID's beginning, that have not ENOUGH[0] blocks.
+        self._small: set[bytes] = set()
 
     @property
     def noise(self) -> int:
@@ -139,7 +135,7 @@ class HfPad:
         self._note(uid, None)
         done = await persist(
             lambda: self._reader.write_afi(tag, afi),
-            lambda: self._holds(self._reader.read_afi(tag), afi),
+            lambda: holds(self._reader.read_afi(tag), afi),
             self._reader.reset,
         )
         self._note(uid, afi if done else None)
@@ -155,7 +151,7 @@ class HfPad:
         tag = _with_eas(uid)
         return await persist(
             lambda: self._reader.write_eas(tag, armed=armed),
-            lambda: self._holds(self.read_eas(uid), armed),
+            lambda: holds(self.read_eas(uid), armed),
             self._reader.reset,
         )
 
@@ -184,7 +180,7 @@ class HfPad:
         self._known.pop(uid, None)
         return await persist(
             lambda: self._reader.write(tag, first, size, data),
-            lambda: self._holds(self._reader.read(tag, first, count), data),
+            lambda: holds(self._reader.read(tag, first, count), data),
             self._reader.reset,
         )
 
@@ -243,11 +239,6 @@ class HfPad:
         """What the tag's AFI is now; None: not known any more."""
         if (tag := self._known.get(uid)) is not None:
             self._known[uid] = replace(tag, afi=afi)
-
-    @staticmethod
-    async def _holds(asked: Awaitable[T | None], wanted: T) -> bool | None:
-        now = await asked
-        return None if now is None else now == wanted
 
 
 def _with_eas(uid: str) -> Uid:

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 TRIES = 5
 PAUSE = 0.03
 """Seconds between two tries."""
 _GONE = 2  # times without an answer in a row: nobody is there
+
+T = TypeVar("T")
 
 
 async def persist(
@@ -39,3 +42,9 @@ async def persist(
             if silent == _GONE:
                 break
     return False
+
+
+async def holds(asked: Awaitable[T | None], wanted: T) -> bool | None:
+    """For ``persist``: whether what the tag was ``asked`` for is ``wanted``; None if it did not answer."""
+    now = await asked
+    return None if now is None else now == wanted

@@ -214,10 +214,7 @@ def _version(boot: Answer | None, answer: Answer) -> Version:
 
 def _judge(request: Request) -> Judge[Answer]:
     def judge(frames: Sequence[bytes]) -> Answer | Verdict:
-        try:
-            answer = Answer.decode(frames[-1])
-        except RemoteProtocolError:  # a whole frame too short for an answer
-            return Verdict.STRAY
+        answer = Answer.decode(frames[-1])
         return answer if answer.answers(request) else Verdict.STRAY
 
     return judge

@@ -26,7 +26,7 @@ _ROUNDS = 40  # answers of one inventory
 _PROBE = 28  # silent slices for a scan at each speed; five speeds are tried within five seconds
 _LOOK = (Status.OK, Status.INCOMPLETE, Status.NO_TAG, Status.TIMEOUT)
 _NO_BLOCK = 0x10  # ISO 15693: the block is not there
-_OPTIONS = ("type", "address")
+OPTIONS = ("type", "address")
 
 Fits = Callable[[Reply], bool]
 
@@ -40,7 +40,7 @@ class Rr9Reader:
     """The words of an RR9 reader (``HfReader``)."""
 
     def __init__(self, url: str) -> None:
-        self._url, options = urls.part(url, _OPTIONS)
+        self._url, options = urls.part(url, OPTIONS)
         self._type = urls.choice(url, "type", options.get("type", "auto"), ("a", "b", "auto"))
         self._address = urls.number(url, "address", options.get("address", "0"), 0, 255)
         self._line = Exchange(self._url, len_frame.framer)
@@ -218,9 +218,7 @@ class Rr9Reader:
         asked = Request(request.command, request.state, request.data, self._address)
 
         def judge(frames: Sequence[bytes]) -> Reply | Verdict:
-            reply = _reply(frames[-1])
-            if reply is None:
-                return Verdict.STRAY
+            reply = Reply.decode(frames[-1])
             good = fits(reply) or (reply.status != Status.OK and len(reply.data) <= 1)
             return reply if good else Verdict.STRAY
 
@@ -231,13 +229,6 @@ class Rr9Reader:
         if self._type == "auto":
             return uid.manufacturer == "Texas Instruments"
         return self._type == "b"
-
-
-def _reply(frame: bytes) -> Reply | None:
-    try:
-        return Reply.decode(frame)
-    except RemoteProtocolError:
-        return None
 
 
 def _bare(reply: Reply) -> bool:

@@ -8,17 +8,16 @@ Security is the AFI in the control word, or the bit of the format that has one; 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from kiosk.devices.base import Lock, Tag
 from kiosk.devices.hf import unsupported
-from kiosk.devices.ladder import persist
+from kiosk.devices.ladder import holds, persist
 from kiosk.wire import epc as bank01
 from kiosk.wire import uhf_tag
-from kiosk.wire.epc import IN_STOCK, ON_LOAN
 from kiosk.wire.iso15693 import SystemInfo
 from kiosk.wire.uhf18 import TID_WORDS, Bank
 from mocban import log
@@ -30,7 +29,6 @@ _WORD = 2  # bytes
 _PC, _UII = 1, 2  # words of bank 01; word 0 is its checksum
 
 _log = log.get("kiosk.uhf")
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +94,8 @@ class UhfPad:
     def __init__(self, reader: UhfReader) -> None:
         self._reader = reader
         self._known: dict[str, Tag] = {}
-        self._shared: set[bytes] | None = (
-            None  # UIIs that more than one tag has; None: not counted since ``tags``
-        )
+        # UIIs that more than one tag has; None: not counted since ``tags``.
+        self._shared: set[bytes] | None = None
 
     @property
     def noise(self) -> int:
@@ -135,26 +132,26 @@ class UhfPad:
     async def write_afi(self, uid: str, afi: int) -> bool:
         """Also False for a tag that has no place for security, and for one that shares its UII with another."""
         held = await self._held(uid)
-        if held is None or (wanted := _secured(held.epc, afi)) is None:
+        if held is None or (wanted := uhf_tag.secured(held.epc, afi)) is None:
             return False
         before, after = _aim(held), Aim(_tid(uid), wanted[2:])
         if not await self._alone(before.uii):
             return False
         now = await self._heads(before)
-        if now is not None and _secured(now + held.epc[4:], afi) != wanted:
+        if now is not None and uhf_tag.secured(now + held.epc[4:], afi) != wanted:
             self._known.pop(uid)  # somebody wrote it anew: what is known of it is not what it is
             return False
         sure = now is not None
         if now != wanted[:4] and not await self._change(before, after, wanted, sure=sure):
             return False
-        self._known[uid] = replace(held, afi=_afi(wanted), epc=wanted)
+        self._known[uid] = replace(held, afi=uhf_tag.afi(wanted), epc=wanted)
         return True
 
     async def read_afi(self, uid: str) -> int | None:
         """None as well for a tag whose bank 01 tells no security."""
         held = await self._held(uid)
         heads = None if held is None else await self._heads(_aim(held))
-        return None if held is None or heads is None else _afi(heads + held.epc[4:])
+        return None if held is None or heads is None else uhf_tag.afi(heads + held.epc[4:])
 
     async def write_eas(self, uid: str, *, armed: bool) -> bool:
         """An alarm names no tag: it proves something only where this tag lies alone."""
@@ -167,7 +164,7 @@ class UhfPad:
             if await self._right(aim):
                 await self._reader.write_eas(aim, armed=armed)
 
-        return await persist(write, lambda: self._holds(self.read_eas(uid), armed), self._nothing)
+        return await persist(write, lambda: holds(self.read_eas(uid), armed), self._nothing)
 
     async def read_eas(self, uid: str) -> bool | None:
         """None also if an armed tag is heard and others lie beside this one."""
@@ -205,7 +202,7 @@ class UhfPad:
 
         return await persist(
             write,
-            lambda: self._holds(self._reader.read(aim, Bank.USER, first, count), data),
+            lambda: holds(self._reader.read(aim, Bank.USER, first, count), data),
             self._nothing,
         )
 
@@ -252,7 +249,7 @@ class UhfPad:
             epc = pc + aim.uii
         found = bank01.split(epc)
         user = await self._user(aim) if found is not None and found.pc.umi else b""
-        return None if user is None else Tag(uid, afi=_afi(epc), data=user, epc=epc)
+        return None if user is None else Tag(uid, afi=uhf_tag.afi(epc), data=user, epc=epc)
 
     async def _user(self, aim: Aim) -> bytes | None:
         for count in _USER_WORDS:
@@ -275,13 +272,13 @@ class UhfPad:
             if known or await self._right(before):
                 await self._reader.write(before, Bank.EPC, first, data)
 
-        async def holds() -> bool | None:
+        async def told() -> bool | None:
             now = await self._heads(after)
             if now is None and not iso:
                 now = await self._heads(before)
             return None if now is None else now == wanted[:4]
 
-        return await persist(write, holds, self._nothing)
+        return await persist(write, told, self._nothing)
 
     async def _held(self, uid: str) -> Tag | None:
         """The tag as it was last read; looked for if it is not known. None if it is not there."""
@@ -328,11 +325,6 @@ class UhfPad:
     async def _nothing() -> None:
         """These readers switch their field off after every command by themselves."""
 
-    @staticmethod
-    async def _holds(asked: Awaitable[T | None], wanted: T) -> bool | None:
-        now = await asked
-        return None if now is None else now == wanted
-
 
 def _uid(tid: bytes) -> str:
     return tid.hex().upper()
@@ -352,20 +344,3 @@ def _aim(tag: Tag) -> Aim:
 def _nameless(uii: bytes) -> Tag:
     """A tag that cannot be read. Its UII may say who somebody is, so it gives no name. No TID begins like this one."""
     return Tag("00000000" + sha256(uii).hexdigest()[:16].upper())
-
-
-def _afi(epc: bytes) -> int | None:
-    """What bank 01 tells of security, as the AFI that says the same."""
-    found = bank01.split(epc)
-    if found is None:
-        return None
-    if found.pc.iso:
-        return found.pc.afi
-    lent = uhf_tag.lent(epc)
-    return None if lent is None else ON_LOAN if lent else IN_STOCK
-
-
-def _secured(epc: bytes, afi: int) -> bytes | None:
-    """The bank 01 that tells ``afi``; None if it cannot."""
-    wanted = uhf_tag.secured(epc, afi=afi, on_loan=afi != IN_STOCK)
-    return wanted if wanted is not None and _afi(wanted) == afi else None

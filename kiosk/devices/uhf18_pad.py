@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import NoReturn
-from urllib.parse import urlsplit
 
 from kiosk.devices import urls
 from kiosk.devices.exchange import Exchange, Verdict, patience
@@ -25,7 +24,7 @@ from mocban.errors import DeviceLost, RemoteProtocolError
 _BAUD = 57600
 _LOUD = 23
 """dBm above which a warning is logged if the URL names no power."""
-_OPTIONS = ("power", "region", "scan", "series", "address")
+OPTIONS = ("power", "region", "scan", "series", "address")
 _GOOD = (Status.OK, Status.FOUND, Status.TIMEOUT, Status.MORE, Status.FULL, Status.STATISTICS)
 _SHORT = (Status.TIMEOUT, Status.FULL)  # the round is not complete
 _NO_EAS = (Status.TAG_UNSUPPORTED, Status.PASSWORD_ZERO, Status.NO_EAS)
@@ -46,7 +45,7 @@ class Uhf18Reader:
     """
 
     def __init__(self, url: str, password: bytes = bytes(4)) -> None:
-        line, options = urls.part(url, _OPTIONS)
+        line, options = urls.part(url, OPTIONS)
         self._power = (
             urls.number(url, "power", options["power"], 0, 33) if "power" in options else None
         )
@@ -62,7 +61,7 @@ class Uhf18Reader:
         self._series = self._forced or Series.R18
         self._password = password
         self._patience = patience(0)
-        self._line = Exchange(_with_baud(line), len_frame.framer)
+        self._line = Exchange(urls.with_speed(line, _BAUD), len_frame.framer)
 
     @property
     def noise(self) -> int:
@@ -201,9 +200,7 @@ class Uhf18Reader:
         asked = Request(request.command, request.data, self._address)
 
         def judge(frames: Sequence[bytes]) -> list[Reply] | Verdict:
-            reply = _reply(frames[-1])
-            if reply is None:
-                return Verdict.STRAY
+            reply = Reply.decode(frames[-1])
             if reply.command != asked.command:
                 lost = reply.command == 0 and reply.status == Status.ILLEGAL
                 return [reply] if lost else Verdict.STRAY
@@ -219,17 +216,3 @@ class Uhf18Reader:
     async def _lose(self, say: str) -> NoReturn:
         await self.close()
         raise DeviceLost(say, "Check the reader and its antenna.", code="reader-refused")
-
-
-def _reply(frame: bytes) -> Reply | None:
-    try:
-        return Reply.decode(frame)
-    except RemoteProtocolError:
-        return None
-
-
-def _with_baud(url: str) -> str:
-    """These readers leave the factory with another speed than a serial line has by default."""
-    if urlsplit(url).scheme != "serial" or urls.option(url, "baud"):
-        return url
-    return f"{url}{'&' if urlsplit(url).query else '?'}baud={_BAUD}"

@@ -232,9 +232,7 @@ class _Told:
     """Real-time mode. ``form``: what a UII without its control word is taken for."""
 
     def __init__(self, line: str, alive: float, form: str) -> None:
-        if line.startswith("serial:") and urls.option(line, "baud") is None:
-            line = f"{line}{'&' if '?' in line else '?'}baud={_BAUD}"
-        self._line = Pushed(line, len_frame.framer, alive)
+        self._line = Pushed(urls.with_speed(line, _BAUD), len_frame.framer, alive)
         self._form = form
 
     @property

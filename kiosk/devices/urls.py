@@ -18,12 +18,20 @@ def part(url: str, names: Iterable[str]) -> tuple[str, dict[str, str]]:
             ours[name] = value
         else:
             rest.append((name, value))
-    return parts._replace(query=urlencode(rest)).geturl(), ours
+    return (parts._replace(query=urlencode(rest)).geturl() if ours else url), ours
 
 
 def option(url: str, name: str) -> str | None:
     """One option of a URL, wherever it belongs."""
     return dict(parse_qsl(urlsplit(url).query)).get(name)
+
+
+def with_speed(url: str, baud: int) -> str:
+    """A serial URL that names no speed with the speed its reader leaves the factory with."""
+    parts = urlsplit(url)
+    if parts.scheme != "serial" or option(url, "baud"):
+        return url
+    return f"{url}{'&' if parts.query else '?'}baud={baud}"
 
 
 def number(url: str, name: str, text: str, lowest: int, highest: int) -> int:

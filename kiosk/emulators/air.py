@@ -36,9 +36,9 @@ def inventory(uids: Sequence[bytes], afi: int | None = None) -> float:
     return _rounds({int.from_bytes(uid, "big") for uid in uids}, 0, 3 + (afi is not None))
 
 
-def one_slot(answers: bool, mask: int = 0, afi: int | None = None) -> float:
+def one_slot(answers: bool, mask: int = 0) -> float:
     """One inventory of one slot with ``mask`` bits; ``answers``: anybody does, understood or not."""
-    sent = _said(3 + (afi is not None) + _whole(mask))
+    sent = _said(3 + _whole(mask))
     return sent + (_heard(_FOUND) if answers else _T3)
 
 

@@ -1,6 +1,6 @@
 """An emulated 3M / bibliotheca pad on a pty, 19200 8N1; what lies on it is the world's.
 
-Its firmware is that of a 210. What no document tells of a real one (how 0D and 14 are answered, what 13 means) is a
+Its firmware is that of a 210. What no document tells of a real one (how 0D is answered, what 13 means) is a
 guess, and the driver must not need it.
 """
 
@@ -11,7 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from kiosk.emulators import air
-from kiosk.emulators.chip import Chip
 from kiosk.emulators.field import Field
 from kiosk.emulators.talk import Said, serve
 from kiosk.emulators.things import WorldTag
@@ -26,7 +25,6 @@ BAUD, BITS = 19200, 10
 FIRMWARE = Version(0x0A, 5, 2, 0x19)
 FIRMWARE_810 = Version(0x0A, 5, 0, 2)
 _STARTED = bytes.fromhex("02 01 01 03 02 02 03 00")  # what a real 810 says to 13
-_BLOCK = 4  # bytes
 
 
 async def main(world_path: Path, link: Path, stop: asyncio.Event) -> None:
@@ -63,7 +61,6 @@ class EmulatedM3:
         self, world: World, firmware: Version = FIRMWARE, *, boots: bool = True, old: bool = False
     ) -> None:
         self._field = Field(world)
-        self._chip = Chip(self._field)
         self._firmware = firmware
         self._boots = boots
         self._old = old
@@ -91,11 +88,6 @@ class EmulatedM3:
                 return Answer(command, body=_STARTED), 0.0
             case Command.INVENTORY if len(request.body) == 2:
                 return self._inventory(*request.body)
-            case Command.PASS_THROUGH:
-                told, _, _ = m3.decode_pass_through(request.body)
-                heard, spent = self._chip.hear(told)
-                error = Error.NO_TAG if heard is None else Error.NONE
-                return Answer(command, error, heard or b""), spent
             case _:
                 return Answer(command, Error.NOT_IMPLEMENTED), 0.0
 
@@ -157,21 +149,14 @@ class EmulatedM3:
         return _done(request, tag, what, outcome)
 
     def _write(self, request: Request, tag: WorldTag, args: bytes) -> tuple[Answer, float]:
-        match request.command:
-            case Command.WRITE_BLOCKS if len(args) >= 3 and args[2] == 0:
-                first, count, data = args[0], args[1], args[3:]
-                if len(data) != count * tag.block_size:
-                    return _about(request, Error.WRITE), 0.0
-            case Command.WRITE_BLOCK | Command.WRITE_AND_LOCK_BLOCK if len(args) > _BLOCK:
-                first, count, data = args[0], 1, args[1:]
-            case _:
-                raise RemoteProtocolError("The question is cut short, or not known.")
+        if request.command != Command.WRITE_BLOCKS or len(args) < 3 or args[2]:
+            raise RemoteProtocolError("The question is cut short, or not known.")
+        first, count, data = args[0], args[1], args[3:]
+        if len(data) != count * tag.block_size:
+            return _about(request, Error.WRITE), 0.0
         if first + count > tag.blocks:
             return _about(request, Error.NO_BLOCK), air.exchange(11, 1)
         done, spent = self._field.write(tag, first, data)
-        if done and request.command == Command.WRITE_AND_LOCK_BLOCK:
-            done, took = self._field.lock(tag, "blocks", first, 1)
-            spent += took
         return _done(request, tag, str(first), (done, spent), Error.WRITE)
 
     def _read(self, request: Request, tag: WorldTag, args: bytes) -> tuple[Answer, float]:

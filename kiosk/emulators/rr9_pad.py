@@ -79,7 +79,7 @@ class EmulatedRr9:
             case Command.SYSTEM_INFO:
                 info, spent = self._field.info(tag)
                 return Reply(data=_told(info)), spent
-            case Command.READ_SINGLE | Command.READ_MULTIPLE:
+            case Command.READ_MULTIPLE:
                 return self._read(request, tag, args)
             case _ if request.command in _WRITES:
                 return self._write(request, tag, args)
@@ -121,10 +121,9 @@ class EmulatedRr9:
         return self._field.get(str(uid)), args
 
     def _read(self, request: Request, tag: WorldTag, args: bytes) -> Answer:
-        single = request.command == Command.READ_SINGLE
-        if len(args) != (1 if single else 2):
+        if len(args) != 2:
             return Reply(Status.LENGTH), 0.0
-        first, count = args[0], 1 if single else args[1]
+        first, count = args
         size = 8 if request.state & State.WIDE else 4
         if not 1 <= count <= MOST[size]:
             return Reply(Status.RANGE), 0.0

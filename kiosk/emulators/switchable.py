@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import cast
 
-from kiosk.emulators.things import READERS
+from kiosk.emulators.things import PADS, READERS
 from kiosk.emulators.world import World
 from mocban.errors import ConfigError
 
@@ -19,13 +19,6 @@ WORLD = "world"
 FIRST = "feig"
 """What stands there before anybody has chosen."""
 _POLL = 0.05  # seconds between two looks at the world
-_MAINS = {
-    "feig": "kiosk.emulators.pad",
-    "3m": "kiosk.emulators.m3_pad",
-    "rr9": "kiosk.emulators.rr9_pad",
-    "uhf18": "kiosk.emulators.uhf18_pad",
-    "pcsc": "kiosk.emulators.pcsc",
-}
 
 Emulator = Callable[[Path, Path, asyncio.Event], Awaitable[None]]
 
@@ -59,7 +52,7 @@ def emulator(driver: str) -> Emulator:
         raise why
     if driver == "none":
         return _nobody
-    return cast(Emulator, import_module(_MAINS[driver]).main)
+    return cast(Emulator, import_module(PADS[driver]).main)
 
 
 def missing(driver: str) -> ConfigError | None:

@@ -38,23 +38,21 @@ async def serve(
     bits: int,
     framer: Callable[[], Framer],
     answer: Callable[[World], Answer],
-    fault: str = "pad-unplugged",
-    noise: str = "pad-noise",
     timing: Callable[[TtyLine], None] | None = None,
 ) -> None:
     """Be the reader called ``link`` until ``stop``; leaves no file behind.
 
     ``bits``: of one byte on the line, 10 for 8N1 and 11 for 8E1. ``answer`` is called once with the world and gives
-    what answers a frame (None: nothing is said). The faults named ``fault`` and ``noise`` unplug it and disturb its
-    line; "" for none. ``timing`` is shown the line at the end, with its lateness.
+    what answers a frame (None: nothing is said). The faults pad-unplugged and pad-noise are its own. ``timing`` is
+    shown the line at the end, with its lateness.
     """
     world = World(world_path)
     line = TtyLine(link, baud, bits)
     try:
         await until(
             stop,
-            converse(line, framer, answer(world), lambda: bool(noise) and bool(world.fault(noise))),
-            watch(world, line, fault),
+            converse(line, framer, answer(world), lambda: bool(world.fault("pad-noise"))),
+            watch(world, line, "pad-unplugged"),
         )
     finally:
         if timing is not None:

@@ -35,8 +35,16 @@ FAULTS = (
 )
 """Their values: "on", and of slow-ils the seconds an answer takes, of write-fails how many writes fail ("on": all),
 of tag-leaves "before" (so "on") or "after" the next write, whereupon it is off again."""
-READERS = ("feig", "3m", "rr9", "uhf18", "pcsc", "none")
-"""What the pad can be, by the name of its driver; none: there is no reader."""
+PADS = {
+    "feig": "kiosk.emulators.feig_pad",
+    "3m": "kiosk.emulators.m3_pad",
+    "rr9": "kiosk.emulators.rr9_pad",
+    "uhf18": "kiosk.emulators.uhf18_pad",
+    "pcsc": "kiosk.emulators.pcsc_pad",
+}
+"""The emulated pads, by the name of their driver: the room whose ``main`` is one."""
+READERS = (*PADS, "none")
+"""What the pad can be; none: there is no reader."""
 COUNTERS = (
     "loans_in_ils",
     "returns_in_ils",

@@ -13,17 +13,16 @@ from collections import Counter
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
-from kiosk.emulators.things import IN_STOCK, ON_LOAN, Place, WorldTag
+from kiosk.emulators.things import Place, WorldTag
 from kiosk.emulators.world import World
 from kiosk.wire import epc as bank01
-from kiosk.wire import iso28560_2_write, iso28560_4, uhf_tag
+from kiosk.wire import iso28560_4, uhf_tag
 from kiosk.wire.content import CardTag, ItemTag, Label, Usage
 from kiosk.wire.tag import decode
 from kiosk.wire.uhf18 import TID_WORDS, Bank, Mask, Target, Uii
 from mocban.errors import LocalProtocolError
 
 _TID = bytes.fromhex("E2801300")
-_DSFID = b"\x06"  # ISO 28560-2, the first byte of user memory
 _EPC_BYTES, _USER_BYTES = 36, 64
 
 _OUT, _BACK = 18.75e-6, 16e-6  # seconds a bit
@@ -129,15 +128,14 @@ class UhfField:
         found = bank01.split(memory[2:])
         epc = b"" if found is None else bytes(found)
         self._epcs[uid] = epc
-        afi = _afi(epc)
+        afi = uhf_tag.afi(epc)
         if afi is not None and afi != tag.world.afi:
             self._world.write_afi(uid, afi)
 
     def _of(self, tag: WorldTag) -> UhfTag:
         made, user = _banks(tag)
         epc = self._epcs.get(tag.uid, made)
-        lent = tag.afi == ON_LOAN
-        epc = uhf_tag.secured(epc, afi=tag.afi, on_loan=lent) or epc
+        epc = uhf_tag.secured(epc, tag.afi) or epc
         return UhfTag(tag, tid_of(tag.uid), epc, self._users.get(tag.uid, user))
 
 
@@ -230,15 +228,7 @@ def _banks(tag: WorldTag) -> tuple[bytes, bytes]:
         case _:
             return bank01.join(tid_of(tag.uid), afi=None), bytes(_USER_BYTES)
     try:
-        user = iso28560_2_write.encode(label, _USER_BYTES - 1, id_apart=True)
-        return iso28560_4.encode(label, afi=tag.afi, umi=True), _DSFID + user
+        user = iso28560_4.encode_user(label, _USER_BYTES)
+        return iso28560_4.encode(label, afi=tag.afi, umi=True), user
     except LocalProtocolError:  # it does not go there: a tag that nobody has written yet
         return bank01.join(tid_of(tag.uid), afi=None), bytes(_USER_BYTES)
-
-
-def _afi(epc: bytes) -> int | None:
-    found = bank01.split(epc)
-    if found is not None and found.pc.iso:
-        return found.pc.afi
-    lent = uhf_tag.lent(epc)
-    return None if lent is None else ON_LOAN if lent else IN_STOCK

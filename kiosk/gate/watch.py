@@ -25,8 +25,8 @@ from mocban.ids import jitter
 
 GRACE = 1.0
 """Seconds that a round may still take at the end: who was read is told once, not lost and not twice."""
-PATIENCE = 0.04
-"""Seconds that a round waits for the disk before it reads on."""
+PATIENCE = 0.015
+"""Seconds that a round which has something to tell waits for the disk before it reads on."""
 BACKOFF = (0.2, 5.0)
 """First and longest pause before a lost gate is opened again, seconds."""
 PEOPLE_EVERY = 5
@@ -111,15 +111,18 @@ class Watch:
         stopped = asyncio.create_task(stop.wait())
         try:
             await asyncio.wait({watching, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        finally:  # also if another part of this process failed, and we are cancelled for it
             self._stopping = True
             if not self._resting:
                 await asyncio.wait({watching}, timeout=GRACE)
             if self._writing is not None:
                 await asyncio.wait({self._writing}, timeout=GRACE)
-        finally:
             watching.cancel()
             stopped.cancel()
             ends = await asyncio.gather(watching, stopped, return_exceptions=True)
+            if self._free():
+                self._record()
+                self._settle(None)
         for end in ends:
             if isinstance(end, Exception):
                 raise end
@@ -139,26 +142,27 @@ class Watch:
             )
         self._losing = overflowed
         self._tell_parts()
-        await self._write(await self._gate.people() if people else None)
-        # Also if the disk refuses: else it would be read, and cried for, for ever.
+        if people:
+            self._counters = await self._gate.people() or self._counters
+        if self._notes and self._free():
+            self._writing = asyncio.create_task(asyncio.to_thread(self._record))
+            await asyncio.wait({self._writing}, timeout=PATIENCE)
+        # Also if the disk refuses: else it would be read, and cried for, for ever. And before it is told.
         await self._gate.done()
+        if (self._counters or self._unsettled) and self._free():
+            counters, self._counters = self._counters, None
+            self._writing = asyncio.create_task(asyncio.to_thread(self._settle, counters))
         return busy
 
-    async def _write(self, counters: People | None) -> None:
-        """Store what happened, away from the loop that reads and cries; a disk is waited for, but not for long."""
-        self._counters = counters or self._counters
+    def _free(self) -> bool:
+        """Whether nothing is being written; the disk is used by one thread at a time, away from the loop that cries."""
         if self._writing is not None and self._writing.done():
             writing, self._writing = self._writing, None
             writing.result()  # whatever went wrong but the disk is a fault of ours
-        if self._writing is None:
-            if not (self._notes or self._counters or self._unsettled):
-                return
-            counters, self._counters = self._counters, None
-            self._writing = asyncio.create_task(asyncio.to_thread(self._store, counters))
-        await asyncio.wait({self._writing}, timeout=PATIENCE)
+        return self._writing is None
 
-    def _store(self, counters: People | None) -> None:
-        """Runs in a thread, one at a time."""
+    def _record(self) -> None:
+        """Write down what happened."""
         try:
             while self._notes:
                 note = self._notes.popleft()
@@ -167,6 +171,13 @@ class Watch:
                 except BaseException:
                     self._notes.appendleft(note)
                     raise
+                self._unsettled = True
+        except StorageError as error:
+            _log.error("gate.untold", say=error.say, waiting=len(self._notes))
+
+    def _settle(self, counters: People | None) -> None:
+        """Count, and tell what was written down."""
+        try:
             if counters is not None:
                 self._ledger.counted(counters)
             self._ledger.settle()

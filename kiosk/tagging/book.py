@@ -32,12 +32,16 @@ Byte = Field(default=None, ge=0, le=255)
 
 
 class Mark(StrEnum):
-    """How far a write came. BEGUN and UNDOING: the tag may be half written."""
+    """How far a write came. BEGUN and UNDOING: the tag may be half written.
+
+    LEFT: it never ended, and then the tag was written by somebody else; it stays so.
+    """
 
     BEGUN = "begun"
     DONE = "done"
     UNDOING = "undoing"
     UNDONE = "undone"
+    LEFT = "left"
 
     @property
     def open(self) -> bool:
@@ -104,6 +108,8 @@ class Book:
         self._file: int | None = None
         self.latest: Entry | None = None
         """The entry that was begun last."""
+        self.torn: dict[str, Entry] = {}
+        """Writes of this command that have no end, by UID."""
 
     def __enter__(self) -> Self:
         return self
@@ -125,12 +131,14 @@ class Book:
             new_id(), uid, rfc3339(self._clock.now()), self._by, verb, block, before, after, meaning
         )
         self._put(_line(entry))
-        self.latest = entry
+        self.latest = self.torn[uid] = entry
         return entry
 
     def end(self, entry: Entry, mark: Mark) -> None:
         """Put down how far ``entry`` came."""
         self._put({mark.value: entry.id, "at": rfc3339(self._clock.now())})
+        if not mark.open:
+            self.torn.pop(entry.uid, None)
 
     def _put(self, body: dict[str, Any]) -> None:
         line = json.dumps(body, separators=(",", ":")).encode() + b"\n"
@@ -199,7 +207,7 @@ def read(path: Path) -> tuple[list[Written], list[int]]:
             else:
                 entries[entry.id], marks[entry.id] = entry, Mark.BEGUN
         else:
-            for mark in (Mark.DONE, Mark.UNDOING, Mark.UNDONE):
+            for mark in (Mark.DONE, Mark.UNDOING, Mark.UNDONE, Mark.LEFT):
                 if (ident := body.get(mark.value)) in marks:
                     marks[str(ident)] = mark
     if not entries and damaged:

@@ -138,6 +138,9 @@ def convert(
     resume: Annotated[
         bool, typer.Option("--resume", help="Finish tags that were left half written.")
     ] = False,
+    leave: Annotated[
+        bool, typer.Option("--leave", help="With --resume: leave those that were written elsewhere since.")
+    ] = False,
     swapped: SwappedOption = False, keep_dsfid: KeepDsfidOption = False,
     pad: PadOption = "", driver: DriverOption = "", uid: UidOption = "", yes: YesOption = False,
     even_so: EvenSoOption = False,
@@ -152,6 +155,8 @@ def convert(
     old = byte(from_in_stock, "--from-in-stock"), byte(from_on_loan, "--from-on-loan")
     if model:
         models.model_of(model)
+    if leave and not resume:
+        raise ConfigError("--leave is of --resume", "say both", code="usage")
     asked = Asked(pad, driver, config, undo, uid, yes, as_json, even_so)
 
     async def work(desk: Desk) -> None:
@@ -162,7 +167,7 @@ def convert(
         )  # fmt: skip
         await converting.convert(desk, plan)
 
-    _run(asked, converting.resume if resume else work)
+    _run(asked, partial(converting.resume, leave=leave) if resume else work)
 
 
 @app.command("undo")

@@ -10,7 +10,7 @@ from kiosk.tagging import book, memory, models, sentences, words, writing
 from kiosk.tagging.book import Book, Mark, Written
 from kiosk.tagging.desk import Desk, Tally
 from kiosk.tagging.memory import Held, Memory, runs
-from kiosk.tagging.refusals import refused
+from kiosk.tagging.refusals import Refused, refused
 from kiosk.wire.content import CardTag, ItemTag, Model, Owner
 from mocban.cli import user
 from mocban.errors import ConfigError
@@ -71,11 +71,15 @@ async def convert(desk: Desk, plan: Plan) -> None:
             await writing.write(desk.bench, desk.book(), "convert", job.memory, job.after, meaning)
         except models.TAG_ERRORS as error:
             tally.refuse(uid, error)
+        except models.BREAKS as error:
+            tally.broke(uid, error)
+            break
         else:
-            item = _named(desk, job.memory)
+            content = job.memory.content
             tally.put(
-                uid, "converted", sentences.CONVERTED, item=item, blocks=job.blocks, left=job.left
-            )
+                uid, "converted", sentences.CONVERTED, _named(desk, job.memory),
+                item=content.id if isinstance(content, ItemTag) else None, blocks=job.blocks, left=job.left,
+            )  # fmt: skip
     wrote = any(tag["outcome"] == "converted" for tag in tally.tags)
     path = desk.book().path if jobs else None
     if wrote:
@@ -83,8 +87,11 @@ async def convert(desk: Desk, plan: Plan) -> None:
     tally.end(undo=str(path) if path else None)
 
 
-async def resume(desk: Desk) -> None:
-    """Bring every half-written tag that lies there to the end it was on the way to."""
+async def resume(desk: Desk, *, leave: bool = False) -> None:
+    """Bring every half-written tag that lies there to the end it was on the way to.
+
+    ``leave``: one that somebody else wrote since then stays so, and is not called half written any more.
+    """
     left = desk.unfinished()
     found = [(tag, left[tag.uid]) for tag in await desk.tags() if tag.uid in left]
     if not found:
@@ -93,7 +100,8 @@ async def resume(desk: Desk) -> None:
     tally = Tally(desk)
     for tag, one in found:
         mark = Mark.UNDONE if one.mark is Mark.UNDOING else Mark.DONE
-        await _cure(desk, tally, tag, one, mark, sentences.RESUMED)
+        if not await _cure(desk, tally, tag, one, mark, sentences.RESUMED, leave=leave):
+            break
     tally.end()
 
 
@@ -102,14 +110,15 @@ async def undo(desk: Desk, path: Path) -> None:
     written, damaged = book.read(path)
     for number in damaged:
         desk.say(sentences.DAMAGED_LINES, n=number)
-    latest = {one.entry.uid: one for one in written if one.mark is not Mark.UNDONE}
+    latest = {one.entry.uid: one for one in written if one.mark not in (Mark.UNDONE, Mark.LEFT)}
     tags = [tag for tag in await desk.tags() if tag.uid in latest]
     if not tags:
         raise refused("nothing-to-undo")
     desk.confirm(sentences.RESTORE, n=len(tags))
     tally = Tally(desk)
     for tag in tags:
-        await _cure(desk, tally, tag, latest[tag.uid], Mark.UNDONE, sentences.RESTORED)
+        if not await _cure(desk, tally, tag, latest[tag.uid], Mark.UNDONE, sentences.RESTORED):
+            break
     tally.errors += [
         {
             "code": "damaged-line", "say": desk.word(sentences.DAMAGED_LINES, n=number),
@@ -121,30 +130,35 @@ async def undo(desk: Desk, path: Path) -> None:
 
 
 async def _cure(
-    desk: Desk, tally: Tally, tag: Tag, one: Written, mark: Mark, sentence: str
-) -> None:
+    desk: Desk, tally: Tally, tag: Tag, one: Written, mark: Mark, sentence: str, *, leave: bool = False
+) -> bool:  # fmt: skip
+    """False: it broke off, and no further tag is to be tried."""
     entry = one.entry
     try:
         eas = entry.before.eas is not None or entry.after.eas is not None
         found = await memory.take(desk.bench, tag, eas=eas)
         with Book(one.path.resolve(), desk.clock, user()) as file:
-            whole = await writing.cure(
-                desk.bench,
-                file,
-                entry,
-                found,
-                mark,
-                torn=one.mark.open,
-                anyway=desk.asked.even_so,
-            )
+            try:
+                whole = await writing.cure(
+                    desk.bench, file, entry, found, mark, torn=one.mark.open, anyway=desk.asked.even_so
+                )  # fmt: skip
+            except Refused as error:
+                if not leave or error.code != "written-over":
+                    raise
+                mark, sentence, whole = Mark.LEFT, sentences.LEFT, True
+                file.end(entry, mark)
     except models.TAG_ERRORS as error:
         tally.refuse(tag.uid, error)
-        return
+        return True
+    except models.BREAKS as error:
+        tally.broke(tag.uid, error)
+        return False
     desk.cured(tag.uid)
     tally.put(tag.uid, mark.value, sentence)
     if not whole:
         afi = "--" if found.held.afi is None else f"{found.held.afi:02X}"
         desk.say(sentences.AFI_LEFT, afi=afi)
+    return True
 
 
 def _meaning(desk: Desk, plan: Plan) -> writing.Meaning:

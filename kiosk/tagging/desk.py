@@ -155,6 +155,10 @@ class Desk:
             raise refused(
                 "half-written-before", uid=tag.uid, at=self.when(left.entry.at), path=left.path
             )
+        if self._book is not None and (mine := self._book.torn.get(tag.uid)) is not None:
+            raise refused(
+                "half-written-before", uid=tag.uid, at=self.when(mine.at), path=self._book.path
+            )
         return await memory.take(self.bench, tag, eas=eas)
 
     # -- the undo file --
@@ -241,11 +245,12 @@ class Tally:
         self.errors: list[dict[str, str]] = []
         self._refused = 0
         self._half = False
+        self._broke: MocbanError | None = None
 
-    def put(self, uid: str, outcome: str, sentence: str, **more: Any) -> None:
-        """One tag and what became of it, told at once."""
+    def put(self, uid: str, outcome: str, sentence: str, named: str = "", **more: Any) -> None:
+        """One tag and what became of it, told at once. ``named``: its item in words, for the sentence alone."""
         self.tags.append({"uid": uid, "outcome": outcome, **more})
-        self._desk.say(sentence, uid=uid, **more)
+        self._desk.say(sentence, uid=uid, **more | ({"item": named} if named else {}))
 
     def refuse(self, uid: str, error: MocbanError) -> None:
         """One tag that was not dealt with."""
@@ -256,10 +261,20 @@ class Tally:
         say = f"{error.say[:1].upper()}{error.say[1:]}: {error.do}."
         typer.echo(say, err=self._desk.asked.as_json)
 
+    def broke(self, uid: str, error: MocbanError) -> None:
+        """Reader or disk failed at this tag, and no further one is tried; what was done before is told all the same."""
+        self.tags.append({"uid": uid, "outcome": error.code})
+        self.errors.append(error.as_json())
+        self._broke = error
+
     def end(self, **more: Any) -> None:
-        """Print the object and end: 0 all done, 1 nothing, 3 some."""
+        """Print the object and end: 0 all done, 1 nothing, 3 some; as the error says that broke it off."""
         if self._desk.asked.as_json:
             emit({"ok": not self.errors, "tags": self.tags, **more, "errors": self.errors})
+        if self._broke is not None:
+            if self._desk.asked.as_json:
+                raise typer.Exit(self._broke.exit)
+            raise self._broke
         if self.errors:
             some = self._half or self._refused < len(self.tags)
             raise typer.Exit(Exit.PARTLY if some else Exit.NO)

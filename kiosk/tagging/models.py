@@ -21,7 +21,7 @@ from kiosk.wire.content import (
     Owner,
     Usage,
 )
-from mocban.errors import ConfigError, LocalProtocolError
+from mocban.errors import ConfigError, DeviceLost, LocalProtocolError, StorageError
 
 WRITABLE = {
     one.value: one
@@ -36,6 +36,8 @@ OWNERLESS = (Model.RFID501, Model.ASCII, Model.NDEF)
 
 TAG_ERRORS = (Refused, Half)
 """What goes wrong with one tag; the next one is dealt with all the same."""
+BREAKS = (StorageError, DeviceLost)
+"""What goes wrong with reader or disk: no further tag is dealt with."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,6 +136,9 @@ async def reset(desk: Desk, *, every: bool, afi: bool, keep_dsfid: bool) -> None
             await writing.write(desk.bench, desk.book(), "reset", memory, after)
         except models.TAG_ERRORS as error:
             tally.refuse(tag.uid, error)
+        except models.BREAKS as error:
+            tally.broke(tag.uid, error)
+            break
         else:
             tally.put(tag.uid, "wiped", sentences.WIPED)
     path = desk.book().path

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from mocban.errors import Exit, MocbanError, Permanent, RemoteFault
+from mocban.errors import Exit, MocbanError, Permanent, RemoteFault, StorageError
 from mocban.i18n import catalog, language
 
 REFUSALS: dict[str, tuple[str, str]] = {
@@ -47,6 +47,10 @@ REFUSALS: dict[str, tuple[str, str]] = {
         "the tag {uid} is half written: it went away or failed during the write",
         "lay it on the reader, then mocban tag convert --resume to finish it, or mocban tag undo {path}",
     ),
+    "not-noted": (
+        "the tag {uid} is whole, but the undo file {path} could not take that down: the disk is full or read-only",
+        "make room, then mocban tag convert --resume with the tag on the reader; no further tag was written",
+    ),
     "half-written-before": (
         "the tag {uid} was left half written on {at}",
         "mocban tag convert --resume finishes it, mocban tag undo {path} puts it back",
@@ -54,6 +58,10 @@ REFUSALS: dict[str, tuple[str, str]] = {
     "written-since": (
         "the tag {uid} was written by somebody else since then",
         "see mocban tag read; say --even-so to write over that",
+    ),
+    "written-over": (
+        "the tag {uid} was left half written, and was written by somebody else since then",
+        "see mocban tag read; if that is right, mocban tag convert --resume --leave; --even-so writes over it",
     ),
     "nothing-to-undo": (
         "the undo file says nothing about the tags on the reader",
@@ -135,6 +143,11 @@ def refused(code: str, **values: object) -> Refused:
 def half(uid: str, path: object) -> Half:
     """The tag of this UID is half written; the undo file is at ``path``."""
     return _told(Half, "half-written", {"uid": uid, "path": path})
+
+
+def not_noted(uid: str, path: object) -> StorageError:
+    """The tag of this UID is as it should be; the undo file at ``path`` does not say so."""
+    return _told(StorageError, "not-noted", {"uid": uid, "path": path})
 
 
 def _told(kind: type[E], code: str, values: dict[str, object]) -> E:

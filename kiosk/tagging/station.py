@@ -87,13 +87,21 @@ async def station(desk: Desk, wish: Wish, scanner: str) -> None:
     stream = await open_stream(scanner) if scanner else None
     source: Scanner = SerialScanner(stream) if stream is not None else Keyboard(desk)
     work = _Work()
+    broke: MocbanError | None = None
     desk.say(sentences.STATION)
     try:
         await _serve(desk, wish, source, work)
+    except models.BREAKS as error:
+        work.errors.append(error)
+        broke = error
     finally:
         if stream is not None:
             await stream.close()
         _tell(desk, work)
+    if broke is not None:
+        if desk.asked.as_json:
+            raise typer.Exit(broke.exit)
+        raise broke
     if work.errors:
         raise typer.Exit(Exit.PARTLY)
 
@@ -103,7 +111,7 @@ def _tell(desk: Desk, work: _Work) -> None:
     count = {name: work.count[name] for name in names}
     desk.say(sentences.TOTAL, **count)
     if desk.asked.as_json:
-        path = str(desk.book().path) if count["written"] else None
+        path = str(desk.book().path) if desk.book().latest is not None else None
         errors = [error.as_json() for error in work.errors]
         emit({"ok": not errors, **count, "undo": path, "errors": errors})
 
@@ -142,7 +150,9 @@ async def _write(desk: Desk, wish: Wish, work: _Work) -> None:
         raise refused("other-tag", uid=tag.uid, wanted=uid)
     found = await desk.take(tag, eas=desk.site.security.eas)
     fresh = isinstance(found.content, Blank) or programming.same(found, wish)
-    if not fresh and not wish.over:
+    # Even with --over: the next barcode may have been scanned before the last item was taken away.
+    mine = any(found.uid == one.uid for _, one, _ in work.done)
+    if not fresh and (mine or not wish.over):
         now = programming.now(desk, found)
         if not desk.ask(sentences.OVER, uid=found.uid, now=now, item=item):
             work.count["declined"] += 1

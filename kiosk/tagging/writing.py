@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, TypeVar
 
 from kiosk.devices.base import Bench
 from kiosk.tagging.book import Book, Entry, Mark
 from kiosk.tagging.memory import Held, Memory, again, runs
-from kiosk.tagging.refusals import Refused, half, refused
-from mocban.errors import ConfigError, DeviceLost
+from kiosk.tagging.refusals import Refused, half, not_noted, refused
+from mocban.errors import ConfigError, DeviceLost, StorageError
 
 CALIBRATE = "calibrate"
 """The verb that tries values: its end is always the value before."""
@@ -44,7 +45,7 @@ async def write(
     async def work() -> bool:
         entry = book.begin(verb, memory.uid, memory.block, before, after, meaning)
         if await _put(bench, entry, before, after):
-            book.end(entry, Mark.DONE)
+            _ended(book, entry, Mark.DONE)
             return True
         await _back(bench, book, entry, memory)
         return False
@@ -60,16 +61,15 @@ async def cure(
     """Bring the tag to the end of ``entry`` that ``mark`` names: DONE or UNDONE.
 
     False: its AFI says something that the entry knows nothing of, and was left; all else is as it should be.
-    ``torn``: the write had no end, so that one block may be neither old nor new. Refused ``written-since``: more of it
-    changed since; ``anyway`` writes over that.
+    ``torn``: the write had no end, so that one block may be neither old nor new. Refused ``written-since``, of a torn
+    one ``written-over``: more of it changed since; ``anyway`` writes over that.
     """
     back = mark is Mark.UNDONE
     source, target = (entry.after, entry.before) if back else (entry.before, entry.after)
-    if memory.block != entry.block or len(memory.held.data) != len(target.data):
-        raise refused("written-since", uid=memory.uid)
-    if strange(memory, entry) > torn and not anyway:
-        raise refused("written-since", uid=memory.uid)
-    afi = None if source.afi == target.afi else _afi(memory.held.afi, entry, back=back)
+    alike = memory.block == entry.block and len(memory.held.data) == len(target.data)
+    if not alike or (strange(memory, entry) > torn and not anyway):
+        raise refused("written-over" if torn else "written-since", uid=memory.uid)
+    afi = None if source.afi == target.afi else _afi(memory.held.afi, entry, back=back, torn=torn)
     eas = None if source.eas == target.eas else target.eas
     if entry.verb == CALIBRATE:
         afi, eas = target.afi, target.eas
@@ -79,7 +79,7 @@ async def cure(
             book.end(entry, Mark.UNDOING)
         if not await _put(bench, entry, memory.held, replace(target, afi=afi, eas=eas)):
             raise half(entry.uid, book.path)
-        book.end(entry, mark)
+        _ended(book, entry, mark)
 
     await _whole(work(), entry.uid, book)
     return afi is not None or source.afi == target.afi
@@ -95,14 +95,20 @@ def strange(memory: Memory, entry: Entry) -> int:
     )
 
 
-def _afi(now: int | None, entry: Entry, *, back: bool) -> int | None:
-    """The AFI to write. Items are lent and returned between a write and its undoing: what that means is kept."""
-    old, new = entry.before.afi, entry.after.afi
-    target = old if back else new
-    if now is None or now in (old, new):
+def _afi(now: int | None, entry: Entry, *, back: bool, torn: bool) -> int | None:
+    """The AFI to write. Items are lent and returned between a write and its undoing: what that means is kept.
+
+    Old and new values may be the same two the other way round: after a write that ended, the tag speaks as the new do.
+    """
+    source, target = entry.before.afi, entry.after.afi
+    pairs = dict(entry.meaning)
+    if back:
+        source, target, pairs = target, source, {new: old for old, new in entry.meaning}
+    if now is None or now == source:
         return target
-    pairs = {b: a for a, b in entry.meaning} if back else dict(entry.meaning)
-    if now in pairs.values():
+    if not torn and now in pairs:
+        return pairs[now]
+    if now == target or now in pairs.values():
         return now
     return pairs.get(now)
 
@@ -148,7 +154,17 @@ async def _back(bench: Bench, book: Book, entry: Entry, memory: Memory) -> None:
         now = await again(bench, memory)
     except Refused:
         raise half(entry.uid, book.path) from None
-    book.end(entry, Mark.UNDOING)
+    # The file says already that it may be half written, and the tag comes first.
+    with suppress(StorageError):
+        book.end(entry, Mark.UNDOING)
     if not await _put(bench, entry, now.held, entry.before):
         raise half(entry.uid, book.path)
-    book.end(entry, Mark.UNDONE)
+    _ended(book, entry, Mark.UNDONE)
+
+
+def _ended(book: Book, entry: Entry, mark: Mark) -> None:
+    """Put down the end. StorageError ``not-noted``: the tag is whole, but the file does not say so."""
+    try:
+        book.end(entry, mark)
+    except StorageError as error:
+        raise not_noted(entry.uid, book.path) from error

@@ -17,18 +17,6 @@ _GET_DATA, _READ, _UPDATE = 0xCA, 0xB0, 0xD6
 _RID = bytes.fromhex("A000000306")  # the PC/SC workgroup
 _VICINITY = 0x0B  # ISO 15693 part 3
 _SLI = "3B8F8001804F0CA0000003060B00140000000077"
-_NAMES = {
-    0x0012: "Tag-it",
-    0x0014: "ICODE SLI",
-    0x0016: "I.CODE1",
-    0x0021: "LRI64",
-    0x0022: "I.CODE UID",
-    0x0023: "I.CODE EPC",
-    0x0024: "LRI12",
-    0x0025: "LRI128",
-    0x0035: "ICODE SL2",
-}
-
 ATR = bytes.fromhex(_SLI)
 """What an ICODE SLI tag looks like to PC/SC, from a real reader."""
 
@@ -98,11 +86,6 @@ def uid_of(data: bytes) -> Uid:
 def is_vicinity(atr: bytes) -> bool:
     """Whether the card behind ``atr`` is an ISO 15693 tag: standard byte 0B behind the RID, nothing else counts."""
     return _storage(atr)[:1] == bytes((_VICINITY,))
-
-
-def card_name(atr: bytes) -> str:
-    """The chip's name by the workgroup's table, a hint; "" if it says none."""
-    return _NAMES.get(int.from_bytes(_storage(atr)[1:3], "big"), "") if is_vicinity(atr) else ""
 
 
 def _place(block: int) -> bytes:

@@ -99,9 +99,8 @@ class Warn(StrEnum):
     BCD = "bcd"  # UHF: read as digits, two a byte; where the number begins is a guess
     AFI = "afi"  # UHF: the family is no library item's, though the text is one's
     BANKS_DIFFER = "banks-differ"  # UHF: user memory names another item or owner than the UII
-    UNREADABLE_USER_BANK = (
-        "unreadable-user-bank"  # UHF: user memory is in use, but not by ISO 28560
-    )
+    # UHF: user memory is in use, but not by ISO 28560.
+    UNREADABLE_USER_BANK = "unreadable-user-bank"
     INDEX = "index"  # ISO 28560-2: the list of elements names others than are there
     ORDER = "order"  # ISO 28560-2: the id is not first, or the list of elements not behind it
     REPEATED = "repeated"  # ISO 28560-2: an element stands there twice; the first counts
@@ -121,7 +120,6 @@ class Damage(StrEnum):
 class Look(StrEnum):
     """What a foreign tag resembles."""
 
-    ISO28560_2 = "iso28560-2"
     RFID501 = "rfid501"  # the 3M model
     NDEF = "ndef"
     TEXT = "text"

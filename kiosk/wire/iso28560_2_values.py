@@ -63,17 +63,14 @@ def exact(one: DataSet, text: str) -> bool:
     return compaction.exact(code, one.data, text)
 
 
-def write(oid: int, text: str, *, octets: bool = False) -> DataSet:
-    """The value as a data set without pads; LocalProtocolError with the reason if the element cannot hold it.
-
-    ``octets``: numbers of one byte as an octet string, as some writers have it, and not application-defined.
-    """
+def write(oid: int, text: str) -> DataSet:
+    """The value as a data set without pads; LocalProtocolError with the reason if the element cannot hold it."""
     if not clean(text):
         raise _refusal(oid, "has characters that no tag can hold")
     if oid in NUMBERS:
         if not (_digits(text) and int(text) <= 255):
             raise _refusal(oid, "is not a number from 0 to 255")
-        return DataSet(oid, Code.OCTETS if octets else Code.APPLICATION, bytes((int(text),)))
+        return DataSet(oid, Code.APPLICATION, bytes((int(text),)))
     if oid in _ISILS and isil.fits(text):
         return DataSet(oid, Code.APPLICATION, isil.encode(text))
     if oid == Element.GS1_PRODUCT:

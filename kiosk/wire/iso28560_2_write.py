@@ -9,7 +9,7 @@ from kiosk.wire.compaction import Code
 from kiosk.wire.content import NOBODY, Element, Label, Usage
 from kiosk.wire.iso15962 import DataSet, Memory, Stop, arrange, parse
 from kiosk.wire.iso28560_2_sets import bare_id, bitmap, listed, present, sound_id, strict
-from kiosk.wire.iso28560_2_values import NUMBERS, exact, known, read, write
+from kiosk.wire.iso28560_2_values import exact, known, read, write
 from mocban.errors import LocalProtocolError
 
 _MOST_PARTS = 999
@@ -25,7 +25,6 @@ def encode(
     block: int = 4,
     over: bytes = b"",
     lock_id: bool = False,
-    octet_usage: bool = False,
     certain: bool = False,
     id_apart: bool = False,
 ) -> bytes:
@@ -33,12 +32,11 @@ def encode(
 
     ``over``: what is there now; ``certain`` if its DSFID is 06. Its elements that nobody knows survive, what stays as
     it is keeps its form, and padded sets keep their place, for they may be locked. What stands behind the terminator
-    stays as far as the new sets leave it. ``lock_id``: the id fills whole blocks, see ``lockable``. ``octet_usage``:
-    numbers of one byte as octet strings. ``id_apart``: no id, and ``over`` certain, for what follows the DSFID in the
-    user memory of a UHF tag.
+    stays as far as the new sets leave it. ``lock_id``: the id fills whole blocks, see ``lockable``. ``id_apart``: no
+    id, and ``over`` certain, for what follows the DSFID in the user memory of a UHF tag.
     """
     now = _now(over, size, certain=certain or id_apart, id_apart=id_apart)
-    sets = _sets(label, now, octets=octet_usage)
+    sets = _sets(label, now)
     if id_apart:
         sets = [one for one in sets if one.oid != _ID]
     if names := _names(sets, now):
@@ -85,7 +83,7 @@ def _now(over: bytes, size: int, *, certain: bool, id_apart: bool) -> Memory:
     )
 
 
-def _sets(label: Label, now: Memory, *, octets: bool) -> list[DataSet]:
+def _sets(label: Label, now: Memory) -> list[DataSet]:
     """Everything but the list of elements, without pads, in no order."""
     had: dict[int, DataSet] = {}
     for one in now.sets:
@@ -93,9 +91,9 @@ def _sets(label: Label, now: Memory, *, octets: bool) -> list[DataSet]:
     texts = _texts(label, now)
     sets: list[DataSet] = []
     for oid, text in texts.items():
-        old = None if octets and oid in NUMBERS else had.get(oid)
+        old = had.get(oid)
         same = old is not None and read(old) == text and exact(old, text)
-        sets.append(old.bare() if old is not None and same else write(oid, text, octets=octets))
+        sets.append(old.bare() if old is not None and same else write(oid, text))
     for one in now.sets:
         said = one.oid in texts or one.oid == _LIST
         if not said and (not known(one.oid) or read(one) is None):

@@ -87,12 +87,12 @@ def straighten(data: bytes) -> Straight | None:
     return Straight(turn_blocks(data), (Warn.BLOCKS_REVERSED,), reversed=True, wrong=True)
 
 
-def turn_blocks(data: bytes, size: int = 4) -> bytes:
-    """Each whole block of ``size`` bytes backwards; a rest is cut off, its order is unknown."""
-    whole = len(data) - len(data) % size
+def turn_blocks(data: bytes) -> bytes:
+    """Each whole block of four bytes backwards; a rest is cut off, its order is unknown."""
+    whole = len(data) - len(data) % 4
     turned = bytearray(whole)
-    for at in range(size):
-        turned[at::size] = data[size - 1 - at : whole : size]
+    for at in range(4):
+        turned[at::4] = data[3 - at : whole : 4]
     return bytes(turned)
 
 

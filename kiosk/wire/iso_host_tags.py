@@ -171,11 +171,6 @@ def select(uid: Uid) -> Request:
     return _to(uid, Sub.SELECT)
 
 
-def reset_to_ready(uid: Uid) -> Request:
-    """26: undo quiet and selected."""
-    return _to(uid, Sub.RESET_TO_READY)
-
-
 def read_blocks(uid: Uid, first: int, count: int) -> Request:
     """23: ``count`` blocks; the answer is Blocks. The reader sends at most MOST_BYTES bytes."""
     return _to(uid, Sub.READ_BLOCKS, bytes((first, count)))

@@ -246,20 +246,6 @@ def version() -> Request:
     return Request(Command.VERSION)
 
 
-def pass_through(frame: bytes, heard: int, control: int = 0) -> Request:
-    """14: an ISO 15693 ``frame`` without CRC; ``heard``: bytes of its answer. What ``control`` may be is not known."""
-    if len(frame) > 0xFF or not 0 <= heard <= 0xFF:
-        raise LocalProtocolError("A frame to a tag is at most 255 bytes long.")
-    return Request(Command.PASS_THROUGH, bytes((len(frame), heard, control)) + frame)
-
-
-def decode_pass_through(body: bytes) -> tuple[bytes, int, int]:
-    """Frame, bytes heard and control of a request; RemoteProtocolError if it is cut short."""
-    if len(body) < 3 or len(body) != 3 + body[0]:
-        raise RemoteProtocolError("The frame to the tag has not the length that is announced.")
-    return body[3:], body[1], body[2]
-
-
 def _uid(start: int, command: int, body: bytes) -> Uid | None:
     named = start == START and addressed(command) and len(body) >= 8
     return Uid(body[:8]) if named else None

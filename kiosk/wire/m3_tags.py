@@ -94,12 +94,6 @@ def write_blocks(uid: Uid, first: int, size: int, data: bytes) -> Request:
     return _to(uid, Command.WRITE_BLOCKS, bytes((first, len(data) // size, 0)) + data)
 
 
-def write_block(uid: Uid, block: int, data: bytes, *, lock: bool = False) -> Request:
-    """05, or 07 which locks it for ever as well: one block."""
-    command = Command.WRITE_AND_LOCK_BLOCK if lock else Command.WRITE_BLOCK
-    return _to(uid, command, bytes((block,)) + data)
-
-
 def lock_block(uid: Uid, block: int) -> Request:
     """08: for ever."""
     return _to(uid, Command.LOCK_BLOCK, bytes((block,)))

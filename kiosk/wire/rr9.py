@@ -182,11 +182,6 @@ def stay_quiet(uid: Uid) -> Request:
     return addressed(Command.STAY_QUIET, uid)
 
 
-def read_block(uid: Uid, block: int, *, size: int = 4) -> Request:
-    """20: one block."""
-    return addressed(Command.READ_SINGLE, uid, bytes((block,)), _wide(size))
-
-
 def read_blocks(uid: Uid, first: int, count: int, *, size: int = 4) -> Request:
     """23: ``count`` blocks, at most MOST[size]; the count goes as it is, not less one as on air."""
     if not 1 <= count <= MOST.get(size, 0):

@@ -34,11 +34,9 @@ class Command(IntEnum):
     INVENTORY = 0x01
     READ = 0x02
     WRITE = 0x03
-    WRITE_EPC = 0x04
     LOCK = 0x06
     SET_EAS = 0x0C
     CHECK_EAS = 0x0D
-    INVENTORY_ONE = 0x0F
     INFO = 0x21
     REGION = 0x22
     SCAN_TIME = 0x25
@@ -215,11 +213,11 @@ def inventory(series: Series, *, tid: bool = False, q: int = 4, tenths: int = 5)
 TID_WORDS = 6
 
 
-def encode_sightings(series: Series, seen: list[bytes], antenna: int = 1) -> bytes:
-    """The data of an inventory's answer; a signal strength of C8 for the 288."""
+def encode_sightings(series: Series, seen: list[bytes]) -> bytes:
+    """The data of an inventory's answer; for the 288 antenna 1 and a signal strength of C8."""
     tail = b"\xc8" if series is Series.R288 else b""
     rows = b"".join(bytes((len(one),)) + one + tail for one in seen)
-    head = bytes((antenna,)) if series is Series.R288 else b""
+    head = b"\x01" if series is Series.R288 else b""
     return head + bytes((len(seen),)) + rows
 
 
@@ -290,13 +288,6 @@ def write(
         raise LocalProtocolError("One write takes 1 to 32 words.")
     args = bytes((bank, first)) + data + password
     return Request(Command.WRITE, bytes((len(data) // 2,)) + _aimed(target, args))
-
-
-def write_epc(uii: bytes, password: bytes = _NO_PASSWORD) -> Request:
-    """04: a new UII for *any one* tag in the field, and its length into the PC. Only where one tag lies alone."""
-    if not uii or len(uii) % 2 or len(uii) > 2 * MOST_UII:
-        raise LocalProtocolError(f"A UII has 1 to {MOST_UII} words here.")
-    return Request(Command.WRITE_EPC, bytes((len(uii) // 2,)) + password + uii)
 
 
 def set_eas(target: Target, *, armed: bool, password: bytes = _NO_PASSWORD) -> Request:

@@ -76,19 +76,24 @@ def recognise(data: bytes) -> Content | None:
     return content
 
 
-def lent(epc: bytes, *, on_loan: int = bank.ON_LOAN) -> bool | None:
-    """Whether the tag lets its item pass; None if its bank 01 does not tell."""
-    found = bank.split(epc)
-    if found is None:
-        return None
-    return found.pc.afi == on_loan if found.pc.iso else gaoxiao.lent(epc)
-
-
-def secured(epc: bytes, *, afi: int, on_loan: bool) -> bytes | None:
-    """The same tag with its security changed: the AFI, or the bit of gaoxiao; None if bank 01 has no place for it."""
+def afi(epc: bytes) -> int | None:
+    """Security as bank 01 tells it, as an AFI: its own, or the one that says the same as the bit of gaoxiao."""
     found = bank.split(epc)
     if found is None:
         return None
     if found.pc.iso:
-        return bank.with_afi(epc, afi)
-    return None if gaoxiao.decode(epc) is None else gaoxiao.lend(epc, on_loan=on_loan)
+        return found.pc.afi
+    lent = gaoxiao.lent(epc)
+    return None if lent is None else bank.ON_LOAN if lent else bank.IN_STOCK
+
+
+def secured(epc: bytes, wanted: int) -> bytes | None:
+    """The same tag telling AFI ``wanted``; None if its bank 01 cannot: gaoxiao knows in stock and on loan alone."""
+    found = bank.split(epc)
+    if found is None:
+        return None
+    if found.pc.iso:
+        return bank.with_afi(epc, wanted)
+    if wanted not in (bank.IN_STOCK, bank.ON_LOAN) or gaoxiao.decode(epc) is None:
+        return None
+    return gaoxiao.lend(epc, on_loan=wanted == bank.ON_LOAN)

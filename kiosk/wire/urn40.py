@@ -6,15 +6,12 @@ character that the alphabet lacks. 0000 pads. Escapes may have an odd length, so
 
 from __future__ import annotations
 
-import re
-
 from mocban.errors import LocalProtocolError
 
 _ALPHABET = "\0ABCDEFGHIJKLMNOPQRSTUVWXYZ-.:0123456789"  # 0 pads an unfinished triple
 _VALUES = {letter: value for value, letter in enumerate(_ALPHABET) if value}
 _LARGEST = 0xFA00
 _NUMBER, _CHARS = 0xFB, {0xFC: 1, 0xFD: 2, 0xFE: 3}  # escape -> bytes of UTF-8 behind it
-_RUN = re.compile(r"[1-9][0-9]{8,23}(?![0-9])")  # digits that the long number can hold
 
 
 def decode(data: bytes) -> str | None:
@@ -30,29 +27,24 @@ def decode(data: bytes) -> str | None:
     return "".join(text) or None
 
 
-def encode(text: str, *, long_numbers: bool = False) -> bytes:
+def encode(text: str) -> bytes:
     """``text`` in an even number of bytes; LocalProtocolError if it is empty or holds what no tag should.
 
-    ``long_numbers``: write runs of 9 to 24 digits as integers where no leading 0 would be lost. Off by default:
-    there are readers in the field that decode them only at the start of a text.
+    Runs of digits are never written as integers: some readers in the field read those only at the start of a text.
     """
     if not text or not text.isprintable():
         raise LocalProtocolError("A tag's text is not empty and has no control characters.")
-    out, at, waiting = bytearray(), 0, ""
-    while at < len(text):
-        run = _run(text, at) if long_numbers else ""
-        letter = text[at]
-        if not run and letter in _VALUES:
+    out, waiting = bytearray(), ""
+    for letter in text:
+        if letter in _VALUES:
             waiting += letter
-            at += 1
             if len(waiting) == 3:
                 out += _triple(waiting)
                 waiting = ""
             continue
         out += _triple(waiting) if waiting else b""
         waiting = ""
-        out += _number(run) if run else _letter(letter)
-        at += len(run) or 1
+        out += _letter(letter)
     out += _triple(waiting) if waiting else b""
     return bytes(out) + bytes(len(out) % 2)
 
@@ -84,22 +76,9 @@ def _escape(data: bytes, at: int) -> tuple[str, int] | None:
     return (said, at + 1 + size) if len(said) == 1 and said.isprintable() else None
 
 
-def _run(text: str, at: int) -> str:
-    if at and text[at - 1] in "0123456789":
-        return ""  # the run began earlier, with a 0
-    found = _RUN.match(text, at)
-    return found.group() if found else ""
-
-
 def _triple(letters: str) -> bytes:
     a, b, c = (_VALUES.get(letter, 0) for letter in letters.ljust(3, "\0"))
     return (1600 * a + 40 * b + c + 1).to_bytes(2, "big")
-
-
-def _number(run: str) -> bytes:
-    value = int(run)
-    size = max(4, (value.bit_length() + 7) // 8)
-    return bytes((_NUMBER, (len(run) - 9) << 4 | (size - 4))) + value.to_bytes(size, "big")
 
 
 def _letter(letter: str) -> bytes:

@@ -6,6 +6,7 @@ What is no sign of trouble (a loan, a count, a reader that was never lost, whate
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -25,8 +26,11 @@ ALERTS: Mapping[str, Kind] = {
     "MocbanGateStorm": "gate-storm",
 }
 """Our own alerts: each joins what facts told of the same."""
-PARTS: Mapping[str, Kind] = {"reader": "reader-lost", "pad": "reader-lost", "gate": "device-lost"}
-"""Parts of a device whose loss is an incident."""
+PARTS: Mapping[str, Kind] = {
+    "reader": "reader-lost", "pad": "reader-lost", "gate": "device-lost", "gate-siren": "device-lost",
+    "gate-field": "device-lost", "gate-antenna": "device-lost",
+}  # fmt: skip
+"""Parts of a device whose loss is an incident; of several antennas each is one, ``gate-antenna-2``."""
 CLONE = "clone-suspected"
 TEXT_MAX = 300
 """Longest text taken from outside, in characters."""
@@ -34,6 +38,7 @@ _SEVERITIES: Mapping[str, Severity] = {
     "critical": "critical", "page": "critical", "error": "major", "major": "major", "warning": "minor",
     "minor": "minor", "info": "info", "none": "info",
 }  # fmt: skip
+_NUMBER = re.compile(r"-\d+$")
 _SUMMARIES = ("summary", "description", "message", "summary_vi")
 _AGE_MAX = timedelta(days=365)
 
@@ -61,9 +66,11 @@ def of_fact(row: Mapping[str, Any], own: str) -> Signal | None:
         case GateAlarmed():
             args = {"item": fact.item, "reason": fact.reason, "direction": fact.direction}
             return Signal(ident, "fact", "gate-alarm", device, at, heard=heard, args=_said(args))
-        case DeviceChanged(part=part, state=state) if part in PARTS and state != "degraded":
+        case DeviceChanged(part=part, state=state) if (
+            kind := PARTS.get(_NUMBER.sub("", part))
+        ) and state != "degraded":
             return Signal(
-                ident, "fact", PARTS[part], device, at, key=_key(PARTS[part], part), over=state == "ok",
+                ident, "fact", kind, device, at, key=_key(kind, part), over=state == "ok",
                 heard=heard, args=_said({"part": part, "code": fact.code}),
             )  # fmt: skip
         case Audited(action="clone-suspected"):

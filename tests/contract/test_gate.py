@@ -12,8 +12,8 @@ import pytest
 
 from kiosk.devices import GATES, open_gate
 from kiosk.devices.base import Gate, Passage, People
-from kiosk.emulators import gate as feig_emulator
-from kiosk.emulators import uhf_gate as uhf_emulator
+from kiosk.emulators import feig_gate as feig_emulator
+from kiosk.emulators import uhf288_gate as uhf_emulator
 from kiosk.emulators.uhf_field import UhfField
 from kiosk.emulators.world import World
 from kiosk.wire.content import ItemTag

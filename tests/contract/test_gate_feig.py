@@ -14,7 +14,7 @@ import pytest
 
 from kiosk.devices import open_gate
 from kiosk.devices.base import Gate, People
-from kiosk.emulators import gate as emulator
+from kiosk.emulators import feig_gate as emulator
 from kiosk.emulators.world import DEMO, World
 from mocban.errors import DeviceLost, RemoteProtocolError
 from tests.support.emulated import emulated

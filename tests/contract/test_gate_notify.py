@@ -13,8 +13,8 @@ import pytest
 
 from kiosk.devices import open_gate
 from kiosk.devices.base import Gate, Passage
-from kiosk.emulators import gate as asked
-from kiosk.emulators import gate_notify as emulator
+from kiosk.emulators import feig_gate as asked
+from kiosk.emulators import feig_notify as emulator
 from kiosk.emulators.world import World
 from kiosk.transports import listen
 from mocban.errors import ConfigError, DeviceLost, RemoteProtocolError

@@ -13,7 +13,7 @@ import pytest
 
 from kiosk.devices import open_gate
 from kiosk.devices.base import Gate, Passage, People
-from kiosk.emulators import uhf_gate as emulator
+from kiosk.emulators import uhf288_gate as emulator
 from kiosk.emulators.world import World
 from kiosk.wire import gaoxiao
 from kiosk.wire.content import ItemTag, Label

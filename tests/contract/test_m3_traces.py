@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import tomllib
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -15,42 +13,15 @@ from kiosk.devices.hf import HfPad
 from kiosk.devices.m3_pad import m3_pad
 from kiosk.emulators import m3_pad as emulator
 from kiosk.emulators.m3_pad import EmulatedM3
-from kiosk.emulators.world import DEMO, World
-from kiosk.transports.base import ByteStream, open_stream
+from kiosk.emulators.world import World
 from kiosk.wire.m3 import Version
 from mocban.errors import ConfigError
-from tests.support.emulated import demo, emulated
+from tests.support.emulated import demo, emulated, line_to, said
 from tests.support.m3 import UID, U, sealed
 
+LINE = "baud=19200"
+
 # -- golden frames over a pty --
-
-
-@asynccontextmanager
-async def reader(folder: Path) -> AsyncIterator[tuple[World, ByteStream]]:
-    world = World.create(folder / "world.db", tomllib.loads(DEMO.read_text("utf-8")))
-    link, stop = folder / "pad", asyncio.Event()
-    playing = asyncio.create_task(emulator.main(world.path, link, stop))
-    async with asyncio.timeout(5):
-        while not link.is_symlink():
-            await asyncio.sleep(0.01)
-    line = await open_stream(f"serial://{link}?baud=19200")
-    try:
-        yield world, line
-    finally:
-        await line.close()
-        stop.set()
-        await playing
-        world.close()
-
-
-async def said(line: ByteStream, request: bytes, size: int) -> str:
-    """The answer of ``size`` bytes, as hex."""
-    await line.write(request)
-    data = b""
-    async with asyncio.timeout(2):
-        while len(data) < size:
-            data += await line.read()
-    return data.hex(" ").upper()
 
 
 @pytest.mark.parametrize(
@@ -74,10 +45,10 @@ async def said(line: ByteStream, request: bytes, size: int) -> str:
 )
 def test_a_reader_answers_with_the_golden_frame(request_: str, answer: str, tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with reader(tmp_path) as (world, line):
+        async with line_to(emulator.main, tmp_path / "pad", LINE) as (world, line):
             world.lay("de-men")
             size = len(bytes.fromhex(answer))
-            assert await said(line, bytes.fromhex(request_), size) == answer
+            assert await said(line, request_, size) == answer
             assert world.tag("de-men").afi == (0xC2 if " 09 " in request_ else 0x07)
 
     asyncio.run(scenario())
@@ -87,10 +58,10 @@ def test_an_empty_pad_and_a_tag_that_is_not_there_answer_with_golden_frames(
     tmp_path: Path,
 ) -> None:
     async def scenario() -> None:
-        async with reader(tmp_path) as (_, line):
-            none = await said(line, bytes.fromhex("D6 00 05 FE 00 05 FA 40"), 10)
+        async with line_to(emulator.main, tmp_path / "pad", LINE) as (_, line):
+            none = await said(line, "D6 00 05 FE 00 05 FA 40", 10)
             assert none == "D6 00 07 FE 00 00 05 00 C9 7B"
-            gone = await said(line, bytes.fromhex(f"D6 00 0C 09 {U} 07 E6 E2"), 15)
+            gone = await said(line, f"D6 00 0C 09 {U} 07 E6 E2", 15)
             assert gone == f"D6 00 0C 09 06 {U} B7 3A"
 
     asyncio.run(scenario())
@@ -98,11 +69,11 @@ def test_an_empty_pad_and_a_tag_that_is_not_there_answer_with_golden_frames(
 
 def test_a_broken_question_gets_no_answer(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with reader(tmp_path) as (_, line):
+        async with line_to(emulator.main, tmp_path / "pad", LINE) as (_, line):
             await line.write(bytes.fromhex("D6 00 03 11 64 21"))
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(line.read(), 0.3)
-            version = await said(line, bytes.fromhex("D6 00 03 11 64 20"), 11)
+            version = await said(line, "D6 00 03 11 64 20", 11)
             assert version == "D6 00 08 11 00 0A 05 02 19 64 69"
 
     asyncio.run(scenario())
@@ -110,27 +81,15 @@ def test_a_broken_question_gets_no_answer(tmp_path: Path) -> None:
 
 def test_only_tags_of_the_family_that_was_asked_for_answer(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with reader(tmp_path) as (world, line):
+        async with line_to(emulator.main, tmp_path / "pad", LINE) as (world, line):
             world.lay("de-men")
             world.lay("dat-rung")  # on loan: C2
-            one = await said(line, bytes.fromhex("D6 00 05 FE 07 05 63 D7"), 18)
+            one = await said(line, "D6 00 05 FE 07 05 63 D7", 18)
             assert one == sealed(f"FE 00 07 05 01 {U}").hex(" ").upper()
             quiet = sealed(f"01 00 {U}").hex(" ").upper()
             assert await said(line, sealed(f"01 {U}"), 15) == quiet
-            none = await said(line, bytes.fromhex("D6 00 05 FE 07 05 63 D7"), 10)
+            none = await said(line, "D6 00 05 FE 07 05 63 D7", 10)
             assert none == sealed("FE 00 07 05 00").hex(" ").upper()
-
-    asyncio.run(scenario())
-
-
-def test_a_frame_for_the_tags_is_passed_through(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with reader(tmp_path) as (world, line):
-            world.lay("de-men")
-            tag = "22 2B 78 56 34 12 00 01 04 E0"
-            answer = sealed("14 00 00 0F 78 56 34 12 00 01 04 E0 00 07 1B 03 01")
-            heard = await said(line, sealed(f"14 0A 0F 00 {tag}"), len(answer))
-            assert heard == answer.hex(" ").upper()
 
     asyncio.run(scenario())
 

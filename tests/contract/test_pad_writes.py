@@ -1,4 +1,4 @@
-"""What every pad driver writes, and what goes wrong meanwhile: the fixture ``run`` of ``test_pad.py``."""
+"""What every pad driver writes, and what goes wrong meanwhile: the fixture ``run`` of ``tests/support/pads.py``."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from kiosk.devices.base import Lock
 from kiosk.wire.content import ItemTag
 from kiosk.wire.tag import decode
 from mocban.errors import ConfigError, LocalProtocolError
-from tests.contract.test_pad import ITEMS, Branch, Run, read_ids, run
 from tests.support.emulated import demo
+from tests.support.pads import ITEMS, Branch, Run, read_ids, run
 
 __all__ = ["run"]
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from kiosk.emulators import gate as emulator
+from kiosk.emulators import feig_gate as emulator
 from kiosk.emulators.world import DEMO, World
 from tests.fault.day import Gate
 from tests.fault.disk import FULL, FailingDisk, Report, build, each_write

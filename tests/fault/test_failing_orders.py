@@ -20,7 +20,7 @@ from uuid import UUID
 
 import pytest
 
-from kiosk.emulators import gate as emulator
+from kiosk.emulators import feig_gate as emulator
 from kiosk.emulators.world import DEMO, World
 from mocban import feeds, identity
 from mocban.ids import new_id

@@ -176,8 +176,8 @@ def _tag(data: bytes) -> Content:
 def _uhf(data: bytes) -> Content:
     cut = data[0] if data else 0
     bank, user = data[1 : 1 + cut], data[1 + cut :]
-    uhf_tag.lent(bank)
-    uhf_tag.secured(bank, afi=0x07, on_loan=False)
+    uhf_tag.afi(bank)
+    uhf_tag.secured(bank, 0x07)
     epc.recognise(data)
     for form in (raw_uii.Form("ascii", 1), raw_uii.Form("bcd", 0, 7), raw_uii.Form("hex")):
         raw_uii.read(bank, form)
@@ -245,7 +245,7 @@ def _m3_answer(data: bytes) -> None:
 
 def _m3_request(data: bytes) -> None:
     request = m3.Request.decode(data)
-    _through((m3.decode_pass_through, lambda _: request.uid), request.body)
+    _through((lambda _: request.uid,), request.body)
 
 
 def _rr9(data: bytes) -> None:
@@ -275,7 +275,6 @@ def _aimed(size: int, body: bytes) -> uhf18.Aimed:
 
 def _pcsc(data: bytes) -> None:
     apdu.is_vicinity(data)
-    apdu.card_name(data)
     body = apdu.Response.decode(data).data
     _through(
         (apdu.uid_of, transparent.granted, transparent.decode_exchange, transparent.size_of), body

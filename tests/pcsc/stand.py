@@ -12,7 +12,7 @@ from pathlib import Path
 
 from kiosk.devices.hf import HfPad
 from kiosk.devices.pcsc_pad import PcscReader
-from kiosk.emulators import pcsc
+from kiosk.emulators import pcsc_pad
 from kiosk.emulators.talk import Said
 from kiosk.emulators.vpcd import Control, Service, converse
 from kiosk.emulators.world import World
@@ -51,7 +51,7 @@ async def desk(
     """The reader is not open yet; the rest is what kind of one is emulated."""
     device = PcscReader(url(link))
     pad = HfPad(device)
-    main = partial(pcsc.main, transparent=transparent, backwards=backwards, keeps=keeps)
+    main = partial(pcsc_pad.main, transparent=transparent, backwards=backwards, keeps=keeps)
     async with emulated(main, link, pad, demo()) as (world, _):
         yield Desk(world, device, pad, link)
 

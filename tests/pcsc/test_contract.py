@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from kiosk.devices import open_pad
-from kiosk.emulators import pcsc
+from kiosk.emulators import pcsc_pad
 from tests.contract import test_pad as contract
 from tests.contract import test_pad_writes as writes
-from tests.contract.test_pad import Branch, Reader, Run, Scenario
 from tests.pcsc.stand import url
 from tests.support.emulated import demo, emulated
+from tests.support.pads import EMULATORS, Branch, Reader, Run, Scenario
 
 NOT_HERE = {
     "test_a_pad_says_which_reader_it_is": "the service tells a reader's name, no release",
@@ -35,14 +35,14 @@ class PcscBranch(Branch):
 @pytest.fixture
 def run(pad_link: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs a scenario of the contract at a demo branch."""
-    monkeypatch.setitem(contract.EMULATORS, "pcsc", Reader(pcsc.main, "", ""))
+    monkeypatch.setitem(EMULATORS, "pcsc", Reader(pcsc_pad.main, "", ""))
 
     def start(scenario: Scenario, seed: dict[str, Any] | None = None, needs: str = "") -> None:
         del needs  # it has all that an HF reader can have
 
         async def visit() -> None:
             pad = open_pad("pcsc", url(pad_link))
-            async with emulated(pcsc.main, pad_link, pad, seed or demo()) as (world, _):
+            async with emulated(pcsc_pad.main, pad_link, pad, seed or demo()) as (world, _):
                 await scenario(PcscBranch(world, pad, pad_link, "pcsc"))
 
         asyncio.run(visit())

@@ -16,7 +16,7 @@ from typing import Any
 from prometheus_client import REGISTRY
 
 from kiosk import gates
-from kiosk.emulators import gate as feig
+from kiosk.emulators import feig_gate as feig
 from kiosk.emulators.world import DEMO, World
 from kiosk.heed.feeds import Heed
 from kiosk.settings import GateSettings

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from kiosk.app import Kiosk, assemble
+from kiosk.emulators import feig_pad as reader
 from kiosk.emulators import ils as acs
-from kiosk.emulators import pad as reader
 from kiosk.emulators.world import DEMO, World
 from kiosk.session.state import Mode, Phase
 from kiosk.settings import IlsSettings, KioskSettings

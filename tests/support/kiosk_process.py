@@ -14,8 +14,8 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
+from kiosk.emulators import feig_pad as reader
 from kiosk.emulators import ils as acs
-from kiosk.emulators import pad as reader
 from kiosk.emulators.world import DEMO, World
 from mocban import web
 

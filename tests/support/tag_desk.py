@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 import serial
 
-from kiosk.emulators import pad as feig
+from kiosk.emulators import feig_pad as feig
 from kiosk.emulators.world import World
 from mocban import cli
 from mocban.clock import SystemClock
@@ -88,6 +89,18 @@ class Shell:
             cli.main()
         out, err = self.capsys.readouterr()
         return int(ended.value.code or 0), out, err
+
+    def start(self, *argv: str, room: int = 0) -> subprocess.Popen[str]:
+        """The command as a process of its own; what the tag is now is where changes are counted from.
+
+        ``room``: no file may grow beyond so many bytes.
+        """
+        self.mark()
+        full = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({room}, {room})); "
+        run = "import runpy; runpy.run_module('mocban', run_name='__main__', alter_sys=True)"
+        start = ["-c", full + run] if room else ["-m", "mocban"]
+        words = [sys.executable, *start, "tag", *argv, "--pad", self.url, "--driver", "feig"]
+        return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def told(self, *argv: str, code: int = 0, hands: Hands = ()) -> dict[str, Any]:
         """The one object of ``--json``."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from kiosk import gates
-from kiosk.emulators import gate as emulator
+from kiosk.emulators import feig_gate as emulator
 from kiosk.emulators.world import DEMO, World
 from kiosk.settings import GateSettings
 from mocban.config import Config

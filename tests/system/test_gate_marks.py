@@ -13,12 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from kiosk.emulators import gate as feig
-from kiosk.emulators import gate_notify, uhf_gate
+from kiosk.devices.feig import FeigHost
+from kiosk.emulators import feig_gate as feig
+from kiosk.emulators import feig_notify, uhf288_gate
 from kiosk.emulators.feig import converse
 from kiosk.emulators.tty import TtyLine
 from kiosk.emulators.uhf_field import UhfField
 from kiosk.gate import judging
+from kiosk.wire.iso_host_gate import buffer_info
 from mocban.clock import SystemClock
 from mocban.events import LoanMade
 from mocban.feeds import Entry
@@ -228,7 +230,7 @@ def test_an_overflow_is_told_once_as_events_lost(tmp_path: Path) -> None:
     async def scenario(house: House) -> None:
         for _ in range(feig.ROOM + 40):
             house.world.walk([ARMED], "out")
-        await asyncio.sleep(0.2)
+        await _full(house)
         async with house.gate():
             await until(lambda: len(house.facts("events-lost")) == 1)
             await until(lambda: len(house.alarms()) == 1)
@@ -239,6 +241,16 @@ def test_an_overflow_is_told_once_as_events_lost(tmp_path: Path) -> None:
         assert len(house.facts("events-lost")) == 1
 
     play(tmp_path, scenario)
+
+
+async def _full(house: House) -> None:
+    """Until the reader says that its buffer is."""
+    host = FeigHost(house.url)
+    await host.open()
+    async with asyncio.timeout(10):
+        while (await host.ask(buffer_info())).data[-2:] != feig.ROOM.to_bytes(2, "big"):
+            await asyncio.sleep(0.02)
+    await host.close()
 
 
 def test_a_siren_that_does_not_sound_is_told_and_the_alarm_with_it(tmp_path: Path) -> None:
@@ -301,7 +313,7 @@ def _uhf(
         house.url = f"serial://{house.link}?baud=57600&beams=1,2{mode}"
         await scenario(house)
 
-    play(folder, at, emulator=partial(uhf_gate.be, real_time=real_time))
+    play(folder, at, emulator=partial(uhf288_gate.be, real_time=real_time))
 
 
 def test_a_gate_that_tells_by_itself_cries_within_the_same_time(tmp_path: Path) -> None:
@@ -311,7 +323,7 @@ def test_a_gate_that_tells_by_itself_cries_within_the_same_time(tmp_path: Path) 
             port = sock.getsockname()[1]
         stop = asyncio.Event()
         teller = asyncio.create_task(
-            gate_notify.main(house.world.path, "127.0.0.1", port, stop, ack=True, deaf=True)
+            feig_notify.main(house.world.path, "127.0.0.1", port, stop, ack=True, deaf=True)
         )
         url = f"tcp-listen://127.0.0.1:{port}?mode=notify&ack=1"
         try:

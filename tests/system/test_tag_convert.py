@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
@@ -89,6 +87,14 @@ def test_an_undo_file_that_cannot_be_written_stops_everything(at: Open, tmp_path
         body = sh.told("convert", *OLD, "--yes", "--undo", str(tmp_path / "file" / "x"), code=70)
         assert body["errors"][0]["code"] == "storage"
         assert sh.data("a")[:32].hex().upper() == V3
+
+
+def test_a_number_is_an_item_in_the_object_and_a_card_none(at: Open) -> None:
+    card = "180101545632343030303031000000000000008808564E424730310000000000"
+    with at(tag("a", V3, afi=0xD7), tag("c", card)) as sh:
+        body = sh.told("convert", *OLD, "--model", "iso28560-2", "--yes")
+        named = {one["uid"]: one["item"] for one in body["tags"]}
+        assert named == {sh.uid("a"): "200901010123", sh.uid("c"): None}
 
 
 def test_an_afi_is_never_guessed(at: Open) -> None:
@@ -235,7 +241,7 @@ def test_a_tag_that_leaves_is_known_to_the_next_command_and_cured(
 
 def test_a_reader_that_is_unplugged_in_the_middle_says_what_to_do(at: Open) -> None:
     with at(tag("a", V3, afi=0xD7)) as sh:
-        process = _start(sh, "convert", *OLD, "--yes")
+        process = sh.start("convert", *OLD, "--yes")
         _until_changes(sh, 2)
         sh.world.set_fault("pad-unplugged", "on")
         out, err = process.communicate(timeout=30)
@@ -254,7 +260,7 @@ def test_killed_between_any_two_writes_it_can_be_finished_or_restored(at: Open) 
         states = set()
         for change in range(9):
             sh.world.reset()
-            process = _start(sh, *argv)
+            process = sh.start(*argv)
             _until_changes(sh, change) if change else _until_begun(sh)
             os.kill(process.pid, signal.SIGKILL)
             process.communicate(timeout=10)
@@ -279,7 +285,7 @@ def test_killed_between_any_two_writes_it_can_be_finished_or_restored(at: Open) 
 
 def test_ctrl_c_waits_for_the_tag_that_is_being_written(at: Open) -> None:
     with at(*(tag(f"t{n}", number(n), afi=0xD7) for n in range(3))) as sh:
-        process = _start(sh, "convert", *OLD, "--yes")
+        process = sh.start("convert", *OLD, "--yes")
         _until_changes(sh, 3)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=30)
@@ -296,7 +302,7 @@ def test_killed_while_it_is_undone_it_can_be_resumed(at: Open, tmp_path: Path) -
     file = str(tmp_path / "mine.jsonl")
     with at(tag("a", V3, afi=0xD7)) as sh:
         sh.told("convert", *OLD, "--yes", "--undo", file)
-        process = _start(sh, "undo", file, "--yes")
+        process = sh.start("undo", file, "--yes")
         _until_changes(sh, 3)
         os.kill(process.pid, signal.SIGKILL)
         process.communicate(timeout=10)
@@ -304,13 +310,6 @@ def test_killed_while_it_is_undone_it_can_be_resumed(at: Open, tmp_path: Path) -
         sh.told("convert", "--resume", "--yes")  # on the way it was on: back
         assert sh.data("a")[:32].hex().upper() == V3
         assert sh.world.tag("a").afi == 0xD7
-
-
-def _start(sh: Shell, *argv: str) -> subprocess.Popen[str]:
-    """The command as a process of its own; what the tag is now is where changes are counted from."""
-    sh.mark()
-    words = [sys.executable, "-m", "mocban", "tag", *argv, "--pad", sh.url, "--driver", "feig"]
-    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def _until_changes(sh: Shell, count: int) -> None:

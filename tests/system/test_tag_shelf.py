@@ -184,6 +184,35 @@ def test_never_two_tags_nor_babble_nor_an_item_for_another(at: Open) -> None:
         assert (sh.data("a"), sh.data("b")) == before
 
 
+def test_even_over_a_tag_just_written_is_not_written_with_the_next_barcode_unasked(
+    at: Open,
+) -> None:
+    """The next item is scanned while the last one still lies there."""
+    with at(tag("a", V2, afi=7), tag("b", V2, place="hand")) as sh:
+
+        def swap() -> None:
+            sh.world.lift("a")
+            sh.world.lay("b")
+
+        hands: Hands = ("BG0001", "BG0002", "n", swap, "BG0002", ".")
+        body = sh.told("station", "--over", hands=hands)
+        assert (body["written"], body["declined"]) == (2, 1)
+        assert (item(sh, "a"), item(sh, "b")) == ("BG0001", "BG0002")
+
+
+def test_a_tag_that_the_station_left_half_written_is_not_written_again_by_it(at: Open) -> None:
+    """Else its undo file would never end, and --resume would one day write the wrong item on it."""
+    with at(tag("a", V3, afi=0xD7)) as sh:
+        sh.world.set_fault("tag-leaves", "before")
+        hands: Hands = ("BG0001", lambda: sh.world.lay("a"), "BG0002", ".")
+        body = sh.told("station", "--over", code=3, hands=hands)
+        assert [one["code"] for one in body["errors"]] == ["half-written", "half-written-before"]
+        assert body["undo"] == str(sh.books()[0])
+        sh.told("convert", "--resume", "--yes")
+        assert item(sh, "a") == "BG0001"
+        assert sh.told("read")["tags"][0]["half_written"] is None
+
+
 def test_the_station_waits_for_the_item_and_ends_with_its_input(at: Open) -> None:
     with at(tag("a", place="hand")) as sh:
         threading.Timer(1.5, lambda: sh.world.lay("a")).start()

@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from kiosk.devices import LINES
-from kiosk.emulators import switchable
+from kiosk.devices.auto_pad import KINDS
 from kiosk.emulators.things import READERS
 from mocban.demo.branch import Branch
 from mocban.demo.plan import MONITORED, PACE, PADS, Plan, Ports
@@ -65,7 +64,7 @@ def test_the_ports_of_prometheus_matter_only_with_it(plan: Plan) -> None:
 def test_demo_panel_and_emulators_mean_the_same_readers() -> None:
     """The demo imports no app, so it has a list of its own."""
     assert PADS == READERS
-    assert {*switchable._MAINS, "none"} == set(READERS) == {*LINES, "pcsc", "none"}
+    assert set(READERS) == {*KINDS, "pcsc", "none"}
 
 
 @pytest.mark.parametrize("pad", PADS)

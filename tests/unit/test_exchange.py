@@ -12,7 +12,7 @@ from kiosk.devices.exchange import SLICE, Exchange, Verdict
 from kiosk.transports.base import open_stream
 from kiosk.transports.memory import MemoryStream
 from kiosk.wire.framing import Drop, Framer, Take, Wait
-from mocban.errors import DeviceLost
+from mocban.errors import DeviceLost, RemoteProtocolError
 
 
 def line_framer() -> Framer:
@@ -231,5 +231,21 @@ def test_a_line_that_ends_is_a_lost_device_at_once() -> None:
             async with asyncio.timeout(0.5):
                 with pytest.raises(DeviceLost):
                     await asking
+
+    run(scenario)
+
+
+def test_a_frame_that_cannot_be_an_answer_is_noise() -> None:
+    def picky(frames: Sequence[bytes]) -> bytes:
+        if frames[-1] == b"odd.":
+            raise RemoteProtocolError("That is none.")
+        return frames[-1]
+
+    async def scenario() -> None:
+        async with talk("picky") as (exchange, far):
+            replying = asyncio.create_task(reply(far, b"odd.one."))
+            assert await exchange.ask(b"?", picky) == b"one."
+            await replying
+            assert exchange.noise == len(b"odd.")
 
     run(scenario)

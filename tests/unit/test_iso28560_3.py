@@ -19,66 +19,23 @@ from kiosk.wire.content import (
 )
 from kiosk.wire.crc import CCITT_FALSE
 from kiosk.wire.iso28560_3 import checksum, decode, turn_blocks
+from tests.support.iso28560_3 import (
+    BG01,
+    CARD,
+    DE_MEN,
+    DE_MEN_REVERSED,
+    GATE_FRAME,
+    ISO28560_2,
+    PART_2_OF_3,
+    RFID501,
+    RUSSIAN,
+    V2,
+    block,
+    extension,
+    item,
+)
 
-V2 = bytes.fromhex("11010131313232333334340000000000000000513E4445373035000000000000")
-DE_MEN = bytes.fromhex(
-    "11 01 01 42 47 30 30 30 31 32 33 34 35 00 00 00 00 00 00 03 17 56 4E 42 47 30 31 00 00 00 00 00"
-)
-DE_MEN_REVERSED = bytes.fromhex(
-    "42 01 01 11 30 30 30 47 34 33 32 31 00 00 00 35 03 00 00 00 42 4E 56 17 00 31 30 47 00 00 00 00"
-)
-RUSSIAN = bytes.fromhex(
-    "81 01 01 32 39 33 35 30 30 30 30 30 33 36 34 39 00 00 00 87 93 52 55 32 39 33 00 00 00 00 00 00"
-)
-PART_2_OF_3 = bytes.fromhex(
-    "11 03 02 42 47 30 30 30 35 34 33 32 31 00 00 00 00 00 00 FC 98"
-    "56 4E 42 47 30 31 00 00 00 00 00 00 00"
-)
-GATE_FRAME = bytes.fromhex(
-    "32 01 04 21 32 31 31 30 33 36 34 33 00 00 00 00 F7 00 00 00 44 45 44 49 32 35 2D 45"
-    "00 00 00 36 00 00 00 00"
-)
-CARD = bytes.fromhex(
-    "18 01 01 54 56 32 34 30 30 30 30 31 00 00 00 00 00 00 00 88 08 56 4E 42 47 30 31 00 00 00 00 00"
-)
-RFID501 = b"\x04\x11\x00\x00200901010123" + bytes.fromhex("00000000 FFFFFFFF 7FFFFFFF 00000000")
-ISO28560_2 = bytes.fromhex(
-    "91 00 05 1C BE 99 1A 14 02 01 D0 14 02 04 B3 46 07 44 1C B6 E2 E3 35 D6 83 02 07"
-    "AC C0 9E BA A0 6F 6B 00 00"
-)
-MEDIA = bytes.fromhex("05 01 00 05 01")
-TITLE = bytes.fromhex("0E 04 00 32 53 E1 BB 91 20 C4 91 E1 BB 8F")
-SHELF = bytes.fromhex("0E 03 00 03 56 56 2D 38 39 35 2E 39 32 32")
-BG01 = Owner("VN", "BG01")
 FULL = 34 * 8
-
-
-def block(head: bytes, number: bytes, owner: bytes, size: int = 34) -> bytes:
-    """A basic block written from the table of the standard, with the test's own arithmetic."""
-    front = head + number.ljust(16, b"\x00")
-    back = owner.ljust(13, b"\x00")
-    register = 0xFFFF
-    for byte in front + back:
-        register ^= byte << 8
-        for _ in range(8):
-            register = (register << 1 ^ 0x1021 if register & 0x8000 else register << 1) & 0xFFFF
-    return (front + register.to_bytes(2, "little") + back)[:size]
-
-
-def extension(number: int, payload: bytes) -> bytes:
-    """An extension block, with the test's own arithmetic."""
-    head = bytes((4 + len(payload),)) + number.to_bytes(2, "little")
-    parity = 0
-    for byte in head + payload:
-        parity ^= byte
-    return head + bytes((parity,)) + payload
-
-
-def item(data: bytes, *, swapped: bool = False) -> ItemTag:
-    """What must be an item."""
-    tag = decode(data, swapped=swapped)
-    assert isinstance(tag, ItemTag), tag
-    return tag
 
 
 @pytest.mark.parametrize(
@@ -248,89 +205,6 @@ def test_nibbles_are_swapped_for_a_site_that_says_so_alone(
         assert (Warn.NIBBLES_SWAPPED in other.warnings) == (plain != swapped)
 
 
-def test_extension_blocks_become_fields() -> None:
-    tag = item(DE_MEN + bytes(2) + MEDIA + b"\x01" + SHELF + TITLE + bytes(20))
-    assert tag.fields == (
-        ("media-format", "1"),
-        ("shelf-location", "VV-895.922"),
-        ("title", "Số đỏ"),
-    )
-    assert tag.warnings == ()
-
-
-def test_a_broken_extension_block_is_left_out_with_a_warning() -> None:
-    broken = TITLE[:5] + b"\x00" + TITLE[6:]
-    tag = item(DE_MEN + bytes(2) + broken + SHELF)
-    assert (tag.fields, tag.warnings) == (
-        (("shelf-location", "VV-895.922"),),
-        (Warn.EXTENSION,),
-    )
-
-
-def test_a_reversed_tag_has_its_extension_reversed_too() -> None:
-    data = DE_MEN + bytes(2) + TITLE
-    tag = item(turn_blocks(data + bytes(-len(data) % 4)))
-    assert tag.fields == (("title", "Số đỏ"),)
-    assert tag.warnings == (Warn.BLOCKS_REVERSED,)
-
-
-def test_an_owner_of_another_form_stands_in_the_library_block() -> None:
-    tag = item(block(b"\x11\x01\x01", b"X1", b"") + extension(1, b"\x01\x00O-DSTEK"))
-    assert (tag.owner.isil, tag.warnings) == ("O-DSTEK", ())
-    assert tag.fields == (("media-format", "1"),)
-    tag = item(block(b"\x11\x01\x01", b"X1", b"") + extension(1, b"\x00\x00VN-A-LONG-LIBRARY"))
-    assert tag.owner == Owner("VN", "A-LONG-LIBRARY")
-    tag = item(DE_MEN + bytes(2) + extension(1, b"\x00\x00VN-OTHER"))
-    assert (tag.owner, tag.fields) == (BG01, (("alternative-owner", "VN-OTHER"),))
-    assert item(block(b"\x11\x01\x01", b"X1", b"")).warnings == (Warn.COUNTRY,)
-
-
-@pytest.mark.parametrize("gap", [b"", b"\x00"])
-def test_blocks_right_behind_a_short_owner_are_found(gap: bytes) -> None:
-    tag_bytes = block(b"\x11\x01\x01", b"X1", b"VNBG" + gap + MEDIA)
-    tag = item(tag_bytes + bytes(8))
-    assert (tag.owner, tag.fields) == (Owner("VN", "BG"), (("media-format", "1"),))
-    assert tag.warnings == (Warn.EXTENSION_EARLY,)
-    longer = block(b"\x11\x01\x01", b"X1", b"VNBG" + gap + (MEDIA + TITLE)[: 9 - len(gap)])
-    tag = item(longer + (MEDIA + TITLE)[9 - len(gap) :])
-    assert tag.fields == (("media-format", "1"), ("title", "Số đỏ"))
-
-
-def test_a_long_id_stands_in_the_library_extension_block() -> None:
-    long_id = extension(1, b"\x00" + b"VN-2026-0123456789-LONG")
-    basic = block(b"\x11\x01\x01", b"\x01", b"VNBG01")
-    tag = item(basic + b"\x01" + long_id + b"\x00")
-    assert (tag.id, tag.warnings) == ("VN-2026-0123456789-LONG", (Warn.LONG_ID,))
-    assert tag.fields == ()
-    assert decode(basic + long_id[:4]) == Damaged(Damage.MISSING, 24)
-    assert decode(basic) == Damaged(Damage.MISSING, 1)
-    assert decode(basic[:32]) == Damaged(Damage.MISSING, 3)
-    assert decode(basic + MEDIA + TITLE + b"\x00") == Foreign(Look.NO_ID)
-
-
-def test_a_long_id_in_the_older_layout_keeps_its_first_letter() -> None:
-    text = b"\x01" + b"VN-2026-0123456789-LONG"
-    old = extension(1, text)
-    old = old[:3] + old[4:] + old[3:4]
-    tag = item(block(b"\x11\x01\x01", b"\x01", b"VNBG01") + old + b"\x00")
-    assert (tag.id, tag.fields) == ("VN-2026-0123456789-LONG", (("media-format", "1"),))
-
-
-@pytest.mark.parametrize("head", ["61 14", "71 14", "E1 01 14", "F1 01 14"])
-def test_a_long_number_in_octets_is_no_broken_block(head: str) -> None:
-    octets = bytes.fromhex(head) + b"12345678901234567890"
-    assert decode(octets.ljust(112, b"\x00")) is None
-
-
-def test_every_single_flipped_bit_of_a_long_id_is_noticed() -> None:
-    long_id = extension(1, b"\x00" + b"VN-2026-0123456789-LONG")
-    data = block(b"\x11\x01\x01", b"\x01", b"VNBG01") + long_id + bytes(4)
-    for bit in range(FULL, FULL + len(long_id) * 8):
-        flipped = bytearray(data)
-        flipped[bit // 8] ^= 1 << bit % 8
-        assert not isinstance(decode(bytes(flipped)), ItemTag), bit
-
-
 @pytest.mark.parametrize("number", [b"", b"A\rB", b"\x7f\x02", b"   "])
 def test_an_id_that_cannot_travel_is_no_id(number: bytes) -> None:
     assert decode(block(b"\x11\x01\x01", number, b"VNBG01")) == Foreign(Look.NO_ID)
@@ -348,23 +222,6 @@ def test_every_single_flipped_bit_of_a_real_tag_is_noticed(data: bytes) -> None:
         flipped = bytearray(data)
         flipped[bit // 8] ^= 1 << bit % 8
         assert not isinstance(decode(bytes(flipped)), ItemTag | CardTag), bit
-
-
-@pytest.mark.parametrize(
-    ("unit", "count"),
-    [
-        (b"\x01", 0),
-        (b"\x02", 0),
-        (b"\x04\x01\x00\x05", 0),
-        (MEDIA, 1631),
-        (TITLE, 582),
-        (b"\xff\x6b\x00", 0),
-    ],
-)
-def test_eight_kibibytes_of_blocks_come_to_an_end(unit: bytes, count: int) -> None:
-    data = DE_MEN + bytes(2) + unit * 8156
-    assert len(item(data[:8192]).fields) == count
-    assert len(item(turn_blocks(data[:8192])).fields) == count
 
 
 names = st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.", min_size=1, max_size=16)

@@ -23,33 +23,21 @@ from kiosk.wire.extension import chain
 from kiosk.wire.iso28560_3 import checksum, decode, turn_blocks
 from kiosk.wire.iso28560_3_write import encode
 from mocban.errors import LocalProtocolError
+from tests.support.iso28560_3 import (
+    BG01,
+    CARD,
+    DE_MEN,
+    DE_MEN_REVERSED,
+    GATE_FRAME,
+    MEDIA,
+    PART_2_OF_3,
+    RUSSIAN,
+    SHELF,
+    TITLE,
+    V2,
+    VENDOR,
+)
 
-V2 = bytes.fromhex("11010131313232333334340000000000000000513E4445373035000000000000")
-DE_MEN = bytes.fromhex(
-    "11 01 01 42 47 30 30 30 31 32 33 34 35 00 00 00 00 00 00 03 17 56 4E 42 47 30 31 00 00 00 00 00"
-)
-DE_MEN_REVERSED = bytes.fromhex(
-    "42 01 01 11 30 30 30 47 34 33 32 31 00 00 00 35 03 00 00 00 42 4E 56 17 00 31 30 47 00 00 00 00"
-)
-RUSSIAN = bytes.fromhex(
-    "81 01 01 32 39 33 35 30 30 30 30 30 33 36 34 39 00 00 00 87 93 52 55 32 39 33 00 00 00 00 00 00"
-)
-PART_2_OF_3 = bytes.fromhex(
-    "11 03 02 42 47 30 30 30 35 34 33 32 31 00 00 00 00 00 00 FC 98"
-    "56 4E 42 47 30 31 00 00 00 00 00 00 00"
-)
-GATE_FRAME = bytes.fromhex(
-    "32 01 04 21 32 31 31 30 33 36 34 33 00 00 00 00 F7 00 00 00 44 45 44 49 32 35 2D 45"
-    "00 00 00 36 00 00 00 00"
-)
-CARD = bytes.fromhex(
-    "18 01 01 54 56 32 34 30 30 30 30 31 00 00 00 00 00 00 00 88 08 56 4E 42 47 30 31 00 00 00 00 00"
-)
-MEDIA = bytes.fromhex("05 01 00 05 01")
-TITLE = bytes.fromhex("0E 04 00 32 53 E1 BB 91 20 C4 91 E1 BB 8F")
-SHELF = bytes.fromhex("0E 03 00 03 56 56 2D 38 39 35 2E 39 32 32")
-VENDOR = bytes.fromhex("07 6B 00 6C 00 41 41")
-BG01 = Owner("VN", "BG01")
 BOOK = Label("BG00012345", BG01)
 TITLED = replace(BOOK, fields=(("title", "Số đỏ"),))
 

@@ -102,16 +102,17 @@ def test_a_patron_card() -> None:
 
 
 def test_security_is_read_and_changed() -> None:
-    assert uhf_tag.lent(BG) is True
-    in_stock = uhf_tag.secured(BG, afi=0x07, on_loan=False)
+    assert uhf_tag.afi(BG) == 0xC2
+    in_stock = uhf_tag.secured(BG, 0x07)
     assert in_stock == b"\x35\x07" + BG[2:]
-    assert uhf_tag.lent(in_stock) is False
-    back = uhf_tag.secured(LENT, afi=0x07, on_loan=False)
+    assert uhf_tag.afi(in_stock) == 0x07
+    back = uhf_tag.secured(LENT, 0x07)
     assert back == LENT[:2] + b"\x00" + LENT[3:]
-    assert (uhf_tag.lent(LENT), uhf_tag.lent(back), uhf_tag.lent(SCHOOL)) == (True, False, False)
+    assert (uhf_tag.afi(LENT), uhf_tag.afi(back), uhf_tag.afi(SCHOOL)) == (0xC2, 0x07, 0x07)
+    assert uhf_tag.secured(LENT, 0x55) is None
     plain = epc.join(b"3350000123\x00\x00", afi=None)
-    assert uhf_tag.secured(plain, afi=0x07, on_loan=False) is None
-    assert uhf_tag.lent(plain) is None
+    assert uhf_tag.secured(plain, 0x07) is None
+    assert uhf_tag.afi(plain) is None
 
 
 @pytest.mark.parametrize(
@@ -302,6 +303,6 @@ def test_what_would_not_come_back_is_refused(text: str) -> None:
 def test_any_bytes_end_in_a_value(tag: bytes, user: bytes) -> None:
     uhf_tag.decode(tag, user)
     uhf_tag.recognise(tag)
-    uhf_tag.lent(tag)
-    uhf_tag.secured(tag, afi=0x07, on_loan=False)
+    uhf_tag.afi(tag)
+    uhf_tag.secured(tag, 0x07)
     iso28560_4.is_user_bank(user)

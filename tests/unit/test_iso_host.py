@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +14,7 @@ from kiosk.wire.iso_host_gate import Batch, Has, Output, Piggyback, Record
 from kiosk.wire.iso_host_tags import Blocks, CustomCommand, TagCommand, Through
 from kiosk.wire.tag import decode
 from mocban.errors import LocalProtocolError, RemoteProtocolError
+from tests.support.framing import check_back_to_back, check_splits
 
 UID = Uid.parse("E004010012345678")
 U = "E0 04 01 00 12 34 56 78"
@@ -250,29 +249,14 @@ FRAMES = [
 pieces = st.lists(st.one_of(st.sampled_from(FRAMES), st.binary(max_size=12)), max_size=6)
 
 
-def split(data: bytes, cuts: list[int]) -> list[bytes]:
-    places = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
-    return [data[start:end] for start, end in pairwise(places)]
-
-
 @given(pieces, st.lists(st.integers(0, 500), max_size=12))
 def test_every_split_gives_the_same_frames(parts: list[bytes], cuts: list[int]) -> None:
-    data = b"".join(parts)
-    whole, cut, single = iso_host.framer(), iso_host.framer(), iso_host.framer()
-    expected = whole.feed(data)
-    assert [f for piece in split(data, cuts) for f in cut.feed(piece)] == expected
-    assert [f for byte in data for f in single.feed(bytes((byte,)))] == expected
-    assert whole.noise == cut.noise == single.noise
-    rest = whole.idle()
-    assert cut.idle() == single.idle() == rest
-    assert whole.noise + sum(map(len, expected + rest)) == len(data)
+    check_splits(iso_host.framer, b"".join(parts), cuts)
 
 
 @given(st.lists(st.sampled_from(FRAMES), max_size=8))
 def test_frames_back_to_back_come_out_whole_and_without_noise(frames: list[bytes]) -> None:
-    framer = iso_host.framer()
-    assert framer.feed(b"".join(frames)) == frames
-    assert (framer.noise, framer.partial) == (0, False)
+    check_back_to_back(iso_host.framer, frames)
 
 
 @given(st.binary(max_size=30), st.sampled_from(FRAMES))

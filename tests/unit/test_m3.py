@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -14,6 +13,7 @@ from kiosk.wire.iso15693 import Found, SystemInfo, Uid
 from kiosk.wire.m3 import Answer, Command, Error, Request, Version
 from kiosk.wire.m3_tags import Blocks, Option, Round, Style
 from mocban.errors import LocalProtocolError, RemoteProtocolError
+from tests.support.framing import check_back_to_back, check_splits
 
 UID = Uid.parse("E004010012345678")
 OTHER = Uid.parse("E00401009ABCDEF0")
@@ -204,20 +204,15 @@ def test_what_is_written_and_locked_names_tag_and_blocks() -> None:
     made = {
         m3_tags.quiet(UID): Request(0x01, u),
         m3_tags.write_blocks(UID, 2, 4, b"ABCDEFGH"): Request(0x04, u + b"\x02\x02\x00ABCDEFGH"),
-        m3_tags.write_block(UID, 2, b"ABCD"): Request(0x05, u + b"\x02ABCD"),
-        m3_tags.write_block(UID, 2, b"ABCD", lock=True): Request(0x07, u + b"\x02ABCD"),
         m3_tags.lock_block(UID, 9): Request(0x08, u + b"\x09"),
         m3_tags.lock_afi(UID): Request(0x06, u),
         m3_tags.write_dsfid(UID, 6): Request(0x0B, u + b"\x06"),
         m3_tags.lock_dsfid(UID): Request(0x0E, u),
         m3_tags.get_dsfid(UID): Request(0x0F, u),
-        m3.pass_through(b"\x26\x01\x00", 10): Request(0x14, b"\x03\x0a\x00\x26\x01\x00"),
     }
     assert all(one == other for one, other in made.items())
     with pytest.raises(LocalProtocolError):
         m3_tags.write_blocks(UID, 0, 4, b"ABC")
-    with pytest.raises(LocalProtocolError):
-        m3.pass_through(bytes(256), 1)
 
 
 def test_every_error_has_words() -> None:
@@ -243,29 +238,14 @@ noise = st.one_of(st.binary(max_size=12), st.just(b"\xd6\x01\x20"), st.just(b"\x
 pieces = st.lists(st.one_of(st.sampled_from(FRAMES), noise), max_size=6)
 
 
-def split(data: bytes, cuts: list[int]) -> list[bytes]:
-    places = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
-    return [data[start:end] for start, end in pairwise(places)]
-
-
 @given(pieces, st.lists(st.integers(0, 500), max_size=12))
 def test_every_split_gives_the_same_frames(parts: list[bytes], cuts: list[int]) -> None:
-    data = b"".join(parts)
-    whole, cut, single = m3.framer(), m3.framer(), m3.framer()
-    expected = whole.feed(data)
-    assert [f for piece in split(data, cuts) for f in cut.feed(piece)] == expected
-    assert [f for byte in data for f in single.feed(bytes((byte,)))] == expected
-    rest = whole.idle()
-    assert cut.idle() == single.idle() == rest
-    assert whole.noise == cut.noise == single.noise
-    assert whole.noise + sum(map(len, expected + rest)) == len(data)
+    check_splits(m3.framer, b"".join(parts), cuts)
 
 
 @given(st.lists(st.sampled_from(FRAMES), max_size=8))
 def test_frames_back_to_back_come_out_whole_and_without_noise(frames: list[bytes]) -> None:
-    framer = m3.framer()
-    assert framer.feed(b"".join(frames)) == frames
-    assert (framer.noise, framer.partial) == (0, False)
+    check_back_to_back(m3.framer, frames)
 
 
 @given(noise, st.sampled_from(FRAMES))
@@ -305,7 +285,6 @@ DECODERS: list[Callable[[bytes], object]] = [
     Answer.decode,
     Version.decode,
     lambda data: m3.decode_boot(Answer(4, 0, data, m3.BOOT)),
-    m3.decode_pass_through,
     Round.decode,
     _blocks,
     lambda data: Blocks.decode(data, 0, 0),

@@ -12,7 +12,7 @@ import pytest
 
 from kiosk.heed.feeds import Debt
 from kiosk.ils.port import IlsSilent, ItemAnswer, Sent
-from kiosk.mending import Mending, due, mend, wish
+from kiosk.mending import PAUSE, Mending, due, mend, wish
 from kiosk.pending import Pending
 from kiosk.perform import World
 from kiosk.session.state import Item, Line, Lying, Mode, Phase, Visit, Way
@@ -181,8 +181,12 @@ def test_the_library_systems_word_goes_before_an_old_one(
     assert run(wish(owing(owed), Asked().world())) == wanted
 
 
-@pytest.mark.parametrize("owed", ["on", "off"])
-def test_without_the_library_system_or_its_knowing_the_item_the_debt_counts(owed: str) -> None:
+@pytest.mark.parametrize(("owed", "unasked"), [("on", "on"), ("off", None)])
+def test_without_the_library_system_a_tag_is_closed_but_never_opened(
+    owed: str, unasked: str | None
+) -> None:
+    """It may have been returned at the desk: then it stands on the shelf, and nobody may open it unasked."""
+
     class Mute(Desk):
         async def item(self, item: str) -> ItemAnswer:
             raise IlsSilent(Sent.NEVER)
@@ -191,7 +195,7 @@ def test_without_the_library_system_or_its_knowing_the_item_the_debt_counts(owed
         async def item(self, item: str) -> ItemAnswer:
             return ItemAnswer(3)
 
-    assert run(wish(owing(owed), Mute().world())) == owed
+    assert run(wish(owing(owed), Mute().world())) == unasked
     assert run(wish(owing(owed), Ignorant().world())) == owed
 
 
@@ -218,6 +222,42 @@ def test_a_library_system_that_never_answers_holds_nothing_up(
 
     rounds(desk, body)
     assert desk.mended() == [("E1", "on", R)]
+
+
+def test_a_closed_tag_stays_closed_until_the_library_system_says_that_it_is_lent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("kiosk.mending.ASKING", 0.02)
+
+    class Hanging(Desk):
+        hangs = True
+
+        async def item(self, item: str) -> ItemAnswer:
+            if self.hangs:
+                await asyncio.Event().wait()
+            return await super().item(item)
+
+    desk = Hanging()
+    desk.opened.clear()
+    desk.loans[A.id] = "somebody's"
+    desk.elsewhere.debts["E1"] = replace(owing("off"), item="")
+
+    async def body(mending: Mending, _: asyncio.Lock, __: list[Visit]) -> None:
+        await until_done(mending)
+        assert (desk.writes, desk.mended()) == ([], [])
+        desk.hangs = False
+        desk.clock.advance(PAUSE[0])
+        await until_done(mending)
+
+    rounds(desk, body)
+    assert (desk.mended(), desk.opened) == ([("E1", "off", R)], {"E1"})
+
+
+async def until_done(mending: Mending) -> None:
+    mending.look()
+    async with asyncio.timeout(5):
+        while mending._task is not None:
+            await asyncio.sleep(0.005)
 
 
 def test_what_the_desk_took_back_is_closed_and_what_it_lent_is_let_be() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +12,7 @@ from kiosk.wire.crc import MCRF4XX
 from kiosk.wire.iso15693 import Found, SystemInfo, Uid, decode_system_info
 from kiosk.wire.rr9 import Info, Own, Reply, Request, Scan, State, Status
 from mocban.errors import ConfigError, LocalProtocolError, RemoteProtocolError
+from tests.support.framing import check_back_to_back, check_splits
 
 UID = Uid.parse("E004010012345678")
 LSB = "78 56 34 12 00 01 04 E0"
@@ -25,7 +24,6 @@ LSB = "78 56 34 12 00 01 04 E0"
         (rr9.inventory(Scan.NEW), "05 00 01 06 98 11"),
         (rr9.inventory(Scan.MORE), "05 00 01 02 BC 57"),
         (rr9.inventory(Scan.NEW_AFI, 0x07), "06 00 01 07 07 7B 68"),
-        (rr9.read_block(UID, 0), f"0E 00 20 00 {LSB} 00 BD 35"),
         (rr9.read_blocks(UID, 0, 8), f"0F 00 23 00 {LSB} 00 08 17 1B"),
         (rr9.write_afi(UID, 0x07), f"0E 00 27 00 {LSB} 07 E4 E1"),
     ],
@@ -44,7 +42,6 @@ def test_a_request_is_the_golden_frame_and_is_read_back(request_: Request, golde
         (rr9.inventory(Scan.ONE_AFI, 0x07), "01 01 07"),
         (rr9.inventory(Scan.MORE_AFI, 0xC2), "01 03 C2"),
         (rr9.stay_quiet(UID), f"02 00 {LSB}"),
-        (rr9.read_block(UID, 3, size=8), f"20 04 {LSB} 03"),
         (rr9.read_blocks(UID, 2, 6, size=8), f"23 04 {LSB} 02 06"),
         (rr9.write_block(UID, 5, b"ABCD"), f"21 00 {LSB} 05 41 42 43 44"),
         (rr9.write_block(UID, 5, b"ABCD", type_b=True), f"21 08 {LSB} 05 41 42 43 44"),
@@ -158,21 +155,12 @@ pieces = st.lists(st.one_of(st.sampled_from(FRAMES), st.binary(max_size=12)), ma
 
 @given(pieces, st.lists(st.integers(0, 900), max_size=12))
 def test_every_split_gives_the_same_frames(parts: list[bytes], cuts: list[int]) -> None:
-    data = b"".join(parts)
-    whole, cut = len_frame.framer(), len_frame.framer()
-    expected = whole.feed(data)
-    places = [0, *sorted(place % (len(data) + 1) for place in cuts), len(data)]
-    assert [f for a, b in pairwise(places) for f in cut.feed(data[a:b])] == expected
-    rest = whole.idle()
-    assert cut.idle() == rest
-    assert whole.noise == cut.noise == len(data) - sum(map(len, expected + rest))
+    check_splits(len_frame.framer, b"".join(parts), cuts)
 
 
 @given(st.lists(st.sampled_from(FRAMES), max_size=8))
 def test_frames_back_to_back_come_out_whole_and_without_noise(frames: list[bytes]) -> None:
-    framer = len_frame.framer()
-    assert framer.feed(b"".join(frames)) == frames
-    assert (framer.noise, framer.partial) == (0, False)
+    check_back_to_back(len_frame.framer, frames)
 
 
 @given(st.sampled_from(FRAMES), st.integers(0, 2047))

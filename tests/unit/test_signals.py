@@ -46,6 +46,8 @@ def audited(action: str, thing: str = "kiosk-1") -> Audited:
         (changed("pad", "lost"), ("reader-lost", "gate-1", "", False)),
         (changed("reader", "ok"), ("reader-lost", "gate-1", "", True)),
         (changed("gate", "lost"), ("device-lost", "gate-1", "gate", False)),
+        (changed("gate-siren", "lost"), ("device-lost", "gate-1", "gate-siren", False)),
+        (changed("gate-antenna-2", "ok"), ("device-lost", "gate-1", "gate-antenna-2", True)),
         (changed("reader", "degraded"), None),
         (changed("ils", "lost"), None),
         (changed("bus", "lost"), None),

@@ -78,7 +78,6 @@ def test_the_published_answer_to_who_are_you() -> None:
             uhf18.write(Uii(UII), Bank.EPC, 1, b"\x35\xc2"),
             f"03 01 06 {UII.hex()} 01 01 35C2 00000000",
         ),
-        (uhf18.write_epc(UII), f"04 06 00000000 {UII.hex()}"),
         (
             uhf18.set_eas(Uii(UII), armed=True, password=b"\x01\x02\x03\x04"),
             f"0C 06 {UII.hex()} 01020304 01",
@@ -160,7 +159,6 @@ def test_what_the_protocol_does_not_allow_is_our_own_fault() -> None:
         lambda: uhf18.read(Uii(bytes(32)), Bank.USER, 0, 1),
         lambda: uhf18.read(Mask(Bank.TID, 0, bytes(32)), Bank.USER, 0, 1),
         lambda: uhf18.write(Uii(UII), Bank.EPC, 2, b"ABC"),
-        lambda: uhf18.write_epc(b""),
         lambda: uhf18_reader.power(34),
         lambda: uhf18_reader.region(Band.US, 5, 4),
         lambda: uhf18_reader.scan_time(2),

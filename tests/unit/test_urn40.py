@@ -66,13 +66,6 @@ def test_what_is_no_text(raw: str) -> None:
     assert decode(bytes.fromhex(raw)) is None
 
 
-def test_a_long_number_is_written_as_one_only_where_no_zero_is_lost() -> None:
-    assert encode("12312345678", long_numbers=True) == bytes.fromhex("FB2102DDDF7C4E00")
-    assert encode("012312345678", long_numbers=True)[0] != 0xFB
-    assert encode("12345678", long_numbers=True)[0] != 0xFB
-    assert encode("12312345678")[0] != 0xFB
-
-
 @pytest.mark.parametrize("text", ["", "A\x00", "A\n", "\U0001f4d6"])
 def test_what_no_tag_should_hold_is_refused(text: str) -> None:
     with pytest.raises(LocalProtocolError):
@@ -90,16 +83,16 @@ TEXTS = st.text(
 )
 
 
-@given(TEXTS, st.booleans())
-def test_every_text_comes_back(text: str, long_numbers: bool) -> None:
-    made = encode(text, long_numbers=long_numbers)
+@given(TEXTS)
+def test_every_text_comes_back(text: str) -> None:
+    made = encode(text)
     assert len(made) % 2 == 0
     assert decode(made) == text
 
 
 @given(st.from_regex(r"[0-9]{1,40}", fullmatch=True))
 def test_no_zero_in_front_is_lost(number: str) -> None:
-    assert decode(encode(number, long_numbers=True)) == number
+    assert decode(encode(number)) == number
 
 
 @given(st.binary(max_size=64))

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from kiosk.emulators.feig import until
-from kiosk.emulators.gate import HAS, LOOK, Reading, switch
+from kiosk.emulators.feig_gate import HAS, LOOK, Reading, switch
 from kiosk.emulators.passing import Passing
 from kiosk.emulators.world import World
 from kiosk.wire import iso_host

@@ -1,60 +1,28 @@
-"""RR9 and UHF pads where the suite of all pads does not go: their own options, faults and kinds of tags.
-
-Their emulators answer over a cable inside the process, without a line's or the air's time.
-"""
+"""UHF pads where the suite of all pads does not go: formats, twins, EAS, their own options, faults."""
 
 from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
 
-from kiosk.devices.rr9_pad import rr9_pad
 from kiosk.devices.uhf import UhfPad
 from kiosk.devices.uhf18_pad import Uhf18Reader, uhf18_pad
-from kiosk.emulators import rr9_pad as rr9_emulator
-from kiosk.emulators.rr9_pad import EmulatedRr9
 from kiosk.emulators.talk import Said
 from kiosk.emulators.uhf18_pad import EmulatedUhf
 from kiosk.emulators.uhf_field import UhfField, tid_of
 from kiosk.emulators.world import World
-from kiosk.transports.base import open_stream
 from kiosk.wire import epc, gaoxiao, len_frame, uhf18
 from kiosk.wire.content import ItemTag, Label
 from kiosk.wire.tag import decode
 from kiosk.wire.uhf18 import Command, Reply, Request, Series, Status
 from mocban.errors import ConfigError, DeviceLost
-from tests.support.emulated import demo, emulated
+from tests.support.emulated import demo
+from tests.support.wired import Answer, wired
 
-Answer = Callable[[bytes], Said | None]
 BOTH = pytest.mark.parametrize("series", list(Series), ids=lambda one: one.value)
-
-
-@asynccontextmanager
-async def wired(name: str, answer: Answer) -> AsyncIterator[str]:
-    """The URL of a cable at whose other end ``answer`` speaks."""
-    url = f"memory://{name}"
-    far = await open_stream(url)
-
-    async def speak() -> None:
-        framer = len_frame.framer()
-        while True:
-            for frame in framer.feed(await far.read()):
-                if (said := answer(frame)) is not None:
-                    await far.write(said.data)
-
-    speaking = asyncio.create_task(speak())
-    try:
-        yield url
-    finally:
-        speaking.cancel()
-        with suppress(asyncio.CancelledError, DeviceLost):
-            await speaking
-        await far.close()
 
 
 @pytest.fixture
@@ -66,8 +34,6 @@ def world(tmp_path: Path) -> World:
         pattern | {"name": "twin-1", "uid": "E004010000000001"},
         pattern | {"name": "twin-2", "uid": "E004010000000002"},
         pattern | {"name": "blank", "uid": "E004010000000003", "data": ""},
-        pattern | {"name": "ti", "uid": "E007000000000001"},
-        pattern | {"name": "em", "uid": "E016000000000001", "block_size": 8, "blocks": 16},
     ]
     return World.create(tmp_path / "world.db", seed)
 
@@ -75,113 +41,6 @@ def world(tmp_path: Path) -> World:
 def name(world: World, tag: str) -> str:
     """A tag's UID as a UHF pad reports it."""
     return tid_of(world.tag(tag).uid).hex().upper()
-
-
-# -- RR9 --
-
-
-@pytest.mark.parametrize("baud", [19200, 38400])
-def test_a_pad_without_a_speed_in_its_address_is_found(
-    tmp_path: Path, baud: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(rr9_emulator, "BAUD", baud)
-
-    async def scenario() -> None:
-        link = tmp_path / "pad"
-        pad = rr9_pad(f"serial://{link}")
-        async with emulated(rr9_emulator.main, link, pad, demo()) as (world, _):
-            world.lay("lich-su")
-            assert await pad.open() == "RR9 type 66 release 02.07"
-            assert [tag.uid for tag in await pad.tags()] == [world.tag("lich-su").uid]
-            if baud != 19200:
-                assert pad.noise > 0
-
-    asyncio.run(scenario())
-
-
-@pytest.mark.parametrize(("query", "works"), [("", True), ("?type=b", True), ("?type=a", False)])
-def test_tags_of_texas_instruments_are_written_as_they_want_it(
-    world: World, query: str, works: bool
-) -> None:
-    async def scenario() -> None:
-        async with wired("ti", EmulatedRr9(world).answer) as url:
-            pad = rr9_pad(url + query)
-            await pad.open()
-            world.lay("ti")
-            assert await pad.write_afi(world.tag("ti").uid, 0xC2) is works
-            assert world.tag("ti").afi == (0xC2 if works else 0x07)
-            await pad.close()
-
-    asyncio.run(scenario())
-
-
-def test_blocks_of_eight_bytes_are_found_out_and_remembered(world: World) -> None:
-    asked: list[int] = []
-
-    async def scenario() -> None:
-        reader = EmulatedRr9(world)
-
-        def answer(frame: bytes) -> Said | None:
-            asked.append(frame[2])
-            return reader.answer(frame)
-
-        async with wired("em", answer) as url:
-            pad = rr9_pad(url)
-            await pad.open()
-            world.lay("em")
-            (tag,) = await pad.tags()
-            assert tag.data == world.tag("em").data[:72]
-            asked.clear()
-            assert await pad.read(tag.uid, 0, 6) == world.tag("em").data[:48]
-            assert asked == [0x23]
-            assert await pad.write(tag.uid, 15, b"ABCDEFGH")
-            assert world.tag("em").data.endswith(b"ABCDEFGH")
-            await pad.close()
-
-    asyncio.run(scenario())
-
-
-def test_an_answer_of_another_shape_is_a_stray_and_not_the_answer(world: World) -> None:
-    async def scenario() -> None:
-        reader = EmulatedRr9(world)
-
-        def answer(frame: bytes) -> Said | None:
-            said = reader.answer(frame)
-            if said is None or frame[2] != 0x2B:
-                return said
-            return Said(len_frame.sealed(0, b"\x00" + bytes(27)) + said.data)
-
-        async with wired("shape", answer) as url:
-            pad = rr9_pad(url)
-            await pad.open()
-            world.lay("de-men")
-            before = pad.noise
-            assert await pad.read_afi(world.tag("de-men").uid) == 0x07
-            assert pad.noise == before + 32
-            await pad.close()
-
-    asyncio.run(scenario())
-
-
-def test_a_reader_that_only_refuses_is_lost_and_not_an_empty_pad(world: World) -> None:
-    async def scenario() -> None:
-        reader = EmulatedRr9(world)
-        broken = False
-
-        def answer(frame: bytes) -> Said | None:
-            return Said(bytes.fromhex("04 00 05 FF 0D")) if broken else reader.answer(frame)
-
-        async with wired("refuses", answer) as url:
-            pad = rr9_pad(url)
-            await pad.open()
-            broken = True
-            with pytest.raises(DeviceLost, match="field is off"):
-                await pad.tags()
-
-    asyncio.run(scenario())
-
-
-# -- UHF --
 
 
 @BOTH
@@ -193,7 +52,7 @@ def test_security_in_the_first_byte_of_the_uii_is_read_and_written(
 
     async def scenario() -> None:
         reader = EmulatedUhf(UhfField(world, epcs={uid: made}), series)
-        async with wired("gaoxiao", reader.answer) as url:
+        async with wired("gaoxiao", len_frame.framer(), reader.answer) as url:
             pad = uhf18_pad(url)
             await pad.open()
             world.lay("blank")
@@ -226,7 +85,7 @@ def test_a_tag_without_a_place_for_security_is_left_alone(world: World, series: 
             written.extend([request] if request.command == Command.WRITE else [])
             return reader.answer(frame)
 
-        async with wired("nowhere", answer) as url:
+        async with wired("nowhere", len_frame.framer(), answer) as url:
             pad = uhf18_pad(url)
             await pad.open()
             world.lay("blank")
@@ -243,7 +102,7 @@ def test_a_tag_without_a_place_for_security_is_left_alone(world: World, series: 
 def test_two_tags_of_one_number_are_told_apart_where_the_reader_can(world: World) -> None:
     async def scenario() -> None:
         reader = EmulatedUhf(UhfField(world), Series.R288)
-        async with wired("twins", reader.answer) as url:
+        async with wired("twins", len_frame.framer(), reader.answer) as url:
             pad = uhf18_pad(url)
             await pad.open()
             world.lay("twin-1")
@@ -260,7 +119,7 @@ def test_two_tags_of_one_number_are_told_apart_where_the_reader_can(world: World
 def test_two_tags_of_one_number_are_not_written_where_it_cannot(world: World) -> None:
     async def scenario() -> None:
         reader = EmulatedUhf(UhfField(world), Series.R18)
-        async with wired("refused", reader.answer) as url:
+        async with wired("refused", len_frame.framer(), reader.answer) as url:
             pad = uhf18_pad(url)
             await pad.open()
             world.lay("twin-1")
@@ -284,7 +143,7 @@ def test_a_tag_that_took_the_place_of_its_twin_is_not_written_for_it(
 ) -> None:
     async def scenario() -> None:
         reader = EmulatedUhf(UhfField(world), series)
-        async with wired("place", reader.answer) as url:
+        async with wired("place", len_frame.framer(), reader.answer) as url:
             pad = uhf18_pad(url)
             await pad.open()
             world.lay("twin-1")
@@ -304,7 +163,7 @@ def test_a_mark_that_somebody_else_changed_is_seen_and_written_anew(
 ) -> None:
     async def scenario() -> None:
         reader = EmulatedUhf(UhfField(world), series)
-        async with wired("else", reader.answer) as url:
+        async with wired("else", len_frame.framer(), reader.answer) as url:
             pad = uhf18_pad(url)
             await pad.open()
             world.lay("de-men")
@@ -325,7 +184,7 @@ def test_a_mark_that_somebody_else_changed_is_seen_and_written_anew(
 def test_a_tag_that_was_written_anew_meanwhile_is_read_before_it_is_marked(world: World) -> None:
     async def scenario() -> None:
         field = UhfField(world)
-        async with wired("anew", EmulatedUhf(field, Series.R288).answer) as url:
+        async with wired("anew", len_frame.framer(), EmulatedUhf(field, Series.R288).answer) as url:
             pad = uhf18_pad(url)
             await pad.open()
             world.lay("de-men")
@@ -349,7 +208,7 @@ def test_eas_is_switched_and_proven_on_a_tag_that_lies_alone(world: World, serie
 
     async def scenario() -> None:
         reader = EmulatedUhf(UhfField(world), series, password)
-        async with wired("eas", reader.answer) as url:
+        async with wired("eas", len_frame.framer(), reader.answer) as url:
             pad = UhfPad(Uhf18Reader(url, password))
             await pad.open()
             world.lay("de-men")
@@ -371,7 +230,7 @@ def test_eas_is_switched_and_proven_on_a_tag_that_lies_alone(world: World, serie
 def test_user_memory_is_read_and_written_in_words(world: World, series: Series) -> None:
     async def scenario() -> None:
         reader = EmulatedUhf(UhfField(world), series)
-        async with wired("words", reader.answer) as url:
+        async with wired("words", len_frame.framer(), reader.answer) as url:
             pad = uhf18_pad(url)
             await pad.open()
             world.lay("de-men")
@@ -395,12 +254,12 @@ def test_power_and_region_are_written_only_where_the_address_asks_for_them(
 ) -> None:
     async def scenario() -> None:
         reader = EmulatedUhf(UhfField(world), series)
-        async with wired("plain", reader.answer) as url:
+        async with wired("plain", len_frame.framer(), reader.answer) as url:
             pad = uhf18_pad(url)
             await pad.open()
             await pad.close()
         assert reader.settings == {}
-        async with wired("tuned", reader.answer) as url:
+        async with wired("tuned", len_frame.framer(), reader.answer) as url:
             pad = uhf18_pad(f"{url}?power=23&region=vn&scan=3")
             await pad.open()
             await pad.close()
@@ -439,7 +298,7 @@ def look(name: str, answer: Answer) -> list[str]:
     """The names of what a pad sees."""
 
     async def scenario() -> list[str]:
-        async with wired(name, answer) as url:
+        async with wired(name, len_frame.framer(), answer) as url:
             pad = uhf18_pad(url)
             await pad.open()
             try:

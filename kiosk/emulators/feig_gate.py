@@ -12,7 +12,7 @@ from pathlib import Path
 
 from kiosk.emulators import air
 from kiosk.emulators.feig import Answer, control, converse, grant, refuse, until
-from kiosk.emulators.pad import EmulatedPad
+from kiosk.emulators.feig_pad import EmulatedFeig
 from kiosk.emulators.passing import GateField, Passing
 from kiosk.emulators.things import IN_STOCK, WorldTag
 from kiosk.emulators.tty import TtyLine
@@ -104,7 +104,7 @@ class EmulatedGate:
         self._world = world
         passing = Passing(world)
         self._reading = Reading(world, passing, afi)
-        self._pad = EmulatedPad(world, custom=custom, field=GateField(world, passing))
+        self._pad = EmulatedFeig(world, custom=custom, field=GateField(world, passing))
         self._buffer: list[Record] = []
         self._read = 0
         self._overflowed = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from kiosk.emulators.gate import watch
+from kiosk.emulators.feig_gate import watch
 from kiosk.emulators.passing import Passing, UhfGateField
 from kiosk.emulators.talk import Said, converse, until
 from kiosk.emulators.tty import TtyLine

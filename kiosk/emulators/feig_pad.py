@@ -53,11 +53,11 @@ async def _be(world_path: Path, link: Path, stop: asyncio.Event, *, custom: bool
         baud=BAUD,
         bits=BITS,
         framer=iso_host.framer,
-        answer=lambda world: spoken(EmulatedPad(world, custom=custom).answer),
+        answer=lambda world: spoken(EmulatedFeig(world, custom=custom).answer),
     )
 
 
-class EmulatedPad:
+class EmulatedFeig:
     """A reader's memory between two requests: what its field remembers, and what MORE still owes."""
 
     def __init__(self, world: World, *, custom: bool = True, field: Field | None = None) -> None:
