@@ -1,7 +1,8 @@
 """Whichever pad is at the other end: each kind of reader is asked who it is, in its own words at its own speed.
 
 An option of the address counts for every kind that has it: ``?baud=9600`` is the speed for all of them, ``?power=20``
-is for UHF readers alone. A name that leads to a socket is that of a smart card service (PC/SC).
+is for UHF readers alone. A name that leads to a socket is that of a smart card service (PC/SC), one that leads to
+/dev/null that of a station without a reader.
 
 Questions only, one or two for each kind, and none that changes anything in a reader or on a tag. A reader of another
 kind hears them as noise at a wrong speed, and is given a moment to forget it.
@@ -10,6 +11,7 @@ kind hears them as noise at a wrong speed, and is given a moment to forget it.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -153,6 +155,8 @@ class AutoPad:
             await pad.close()
 
     async def tags(self) -> list[Tag]:
+        if self._last == "none" and not _leads_nowhere(self._url):
+            raise DeviceLost("There is a reader now.", "It is opened by itself.", code="no-reader")
         return await self._open.tags()
 
     async def write_afi(self, uid: str, afi: int) -> bool:
@@ -193,6 +197,8 @@ class AutoPad:
         parts = urlsplit(self._url)
         if parts.scheme == "pcsc":
             return "pcsc", self._url
+        if _leads_nowhere(self._url):
+            return "none", self._url
         if parts.scheme == "serial" and Path(parts.path).is_socket():
             return "pcsc", f"pcsc://?socket={quote(parts.path)}"
         tried = []
@@ -240,6 +246,11 @@ async def _answers(url: str, kind: Kind) -> bool:
     finally:
         await exchange.close()
     return False
+
+
+def _leads_nowhere(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme == "serial" and Path(parts.path).resolve() == Path(os.devnull)
 
 
 def _given(url: str) -> dict[str, str]:

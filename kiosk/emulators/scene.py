@@ -157,9 +157,10 @@ class Scene:
             "rr9": ("RR9", _("HF pad, unbranded")),
             "uhf18": ("UHF", _("UHFReader18: reads UHF tags")),
             "pcsc": ("PC/SC", _("Card reader on USB")),
+            "none": (_("None"), _("A station without a reader")),
         }
         return [
-            Reader(driver, title, what, driver == chosen, self._why_not(driver, chosen))
+            Reader(driver, title, what, driver == chosen, self._why_not(driver))
             for driver, (title, what) in told.items()
             if chosen
         ]
@@ -174,10 +175,8 @@ class Scene:
         """Sentences about readers that cannot be chosen, each once."""
         return list(dict.fromkeys(reader.why for reader in self.readers if reader.why))
 
-    def _why_not(self, driver: str, chosen: str) -> str:
+    def _why_not(self, driver: str) -> str:
         _ = self.words.gettext
-        if chosen == "none":
-            return _("This branch began without a reader. Start it with --pad feig to have one.")
         if missing(driver) is None:
             return ""
         return _(

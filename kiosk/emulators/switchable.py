@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from importlib import import_module
@@ -94,8 +95,14 @@ async def _other(world: World, chosen: str, stop: asyncio.Event) -> None:
                 await stop.wait()
 
 
-async def _nobody(_world: Path, _link: Path, stop: asyncio.Event) -> None:
-    await stop.wait()
+async def _nobody(_world: Path, link: Path, stop: asyncio.Event) -> None:
+    """No reader: a name that leads nowhere, as ``auto`` knows it."""
+    link.unlink(missing_ok=True)
+    link.symlink_to(os.devnull)
+    try:
+        await stop.wait()
+    finally:
+        link.unlink(missing_ok=True)
 
 
 def _known(driver: str) -> None:

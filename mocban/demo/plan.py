@@ -131,7 +131,7 @@ device = "demo-kiosk-1"
 port = {p.kiosk}
 log_file = {json.dumps(str(self.folder / "log" / "kiosk.log"))}
 pad = "serial://{self.run}/pad"
-pad_driver = "{"none" if self.pad == "none" else "auto"}"
+pad_driver = "auto"
 
 [kiosk.ils]
 url = "sip2://{HOST}:{p.line_sip2}"
@@ -177,7 +177,7 @@ autorun = {{ {", ".join(f'{name} = "{name}"' for name in PLAYBOOKS)} }}
             ("gate", [*MOCBAN, "kiosk", "gate", *config], 0, lambda: ready(p.gate)),
             ("ils", [*emulate, "ils", "--world", world, "--port", str(p.sip2)], 0, lambda: listens(p.sip2)),
             ("pad", [*emulate, "pad", "--world", world, "--link", str(run / "pad"), "--driver", "world",
-                     "--begin", self.pad], 0, lambda: self.pad == "none" or (run / "pad").is_symlink()),
+                     "--begin", self.pad], 0, (run / "pad").is_symlink),
             ("gate-reader", [*emulate, "gate", "--world", world, "--link", str(run / "gate")], 0,
              (run / "gate").is_symlink),
             ("line", [*emulate, "line", "--world", world, "--forward", f"{p.line_mqtt}:{p.mqtt}",

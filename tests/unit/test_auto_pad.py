@@ -250,3 +250,23 @@ def test_the_pad_that_is_none_is_never_lost_and_holds_nothing() -> None:
         await pad.close()
 
     asyncio.run(scenario())
+
+
+def test_a_name_that_leads_nowhere_is_a_station_without_a_reader_until_one_is_plugged_in(
+    tmp_path: Path,
+) -> None:
+    async def scenario() -> None:
+        link = tmp_path / "pad"
+        link.symlink_to("/dev/null")
+        pad = open_pad("auto", f"serial://{link}")
+        assert await pad.open() == "no reader"
+        assert await pad.tags() == []
+        link.unlink()
+        link.symlink_to("/dev/pts/nobody")
+        with pytest.raises(DeviceLost, match="a reader now"):
+            await pad.tags()
+        with pytest.raises(DeviceLost, match="cannot be opened"):
+            await pad.open()
+        await pad.close()
+
+    asyncio.run(scenario())

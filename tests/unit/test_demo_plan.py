@@ -75,7 +75,7 @@ def test_the_pad_is_told_to_emulator_and_kiosk(pad: str, plan: Plan) -> None:
     argv = next(child.argv for child in children if child.name == "pad")
     assert argv[-4:] == ["--driver", "world", "--begin", pad]
     kiosk = tomllib.loads(chosen.config_file.read_text(encoding="utf-8"))["kiosk"]
-    assert kiosk["pad_driver"] == ("none" if pad == "none" else "auto")
+    assert kiosk["pad_driver"] == "auto"
 
 
 def test_a_reader_nobody_has_is_refused_before_anything_is_written(tmp_path: Path) -> None:
