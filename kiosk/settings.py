@@ -15,6 +15,8 @@ Direction = Literal["in", "out", "unknown"]
 Detect = Literal["afi", "eas", "database", "hybrid"]
 TestTag = Annotated[str, Field(pattern=r"^([0-9A-F]{2}){8,31}$")]
 """Upper-case hex as the gate reports it: UID, or the UII of a UHF tag."""
+WITHOUT_EAS = frozenset({"rr9", "uhf18"})
+"""Drivers of pads that cannot switch an EAS bit."""
 _DETECTS: dict[str, Detect] = {
     "afi": "afi", "eas": "eas", "afi+eas": "hybrid", "database": "database",
 }  # fmt: skip
@@ -136,6 +138,15 @@ class KioskSettings(BaseModel):
     """Seconds from one heartbeat to the next."""
     log_file: Path | None = None
     """File the log goes to, for the order collect-logs; without one, systemd's journal is asked."""
+
+    @model_validator(mode="after")
+    def _can_be_marked(self) -> Self:
+        if self.security.eas and self.pad_driver in WITHOUT_EAS:
+            raise ValueError(
+                f"the pad {self.pad_driver} cannot switch the EAS bit that security.by asks for:"
+                " every loan would end at the desk"
+            )
+        return self
 
 
 class GateSettings(BaseModel):

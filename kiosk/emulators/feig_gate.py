@@ -50,15 +50,19 @@ async def main(world_path: Path, link: Path, stop: asyncio.Event) -> None:
 
 
 async def be(
-    world_path: Path, link: Path, stop: asyncio.Event, *, afi: int | None = IN_STOCK, custom: bool = True
+    world_path: Path, link: Path, stop: asyncio.Event,
+    *, afi: int | None = IN_STOCK, custom: bool = True, noisy: bool = False,
 ) -> None:  # fmt: skip
-    """The same, set to poll ``afi`` (None: every tag); ``custom``: it can be asked for EAS alarms."""
+    """The same, set to poll ``afi`` (None: every tag); ``custom``: it can be asked for EAS alarms.
+
+    ``noisy``: stray bytes stand before its answers.
+    """
     world = World(world_path)
     line = TtyLine(link)
     try:
         gate = EmulatedGate(world, afi=afi, custom=custom)
         line.plug()
-        await until(stop, converse(line, gate.answer, lambda: False), watch(world, gate.look))
+        await until(stop, converse(line, gate.answer, lambda: noisy), watch(world, gate.look))
     finally:
         line.unplug()
         world.close()

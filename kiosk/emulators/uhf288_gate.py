@@ -39,16 +39,19 @@ async def push(world_path: Path, link: Path, stop: asyncio.Event) -> None:
 async def be(
     world_path: Path, link: Path, stop: asyncio.Event,
     *, real_time: bool = False, lacks: frozenset[GateCommand] = frozenset(), alive: float = 0.5,
-    epcs: dict[str, bytes] | None = None,
+    epcs: dict[str, bytes] | None = None, noisy: bool = False,
 ) -> None:  # fmt: skip
-    """``lacks``: what it does not know; ``epcs``: tags by UID with another bank 01; ``alive``: between heartbeats."""
+    """``lacks``: what it does not know; ``epcs``: tags by UID with another bank 01; ``alive``: between heartbeats.
+
+    ``noisy``: stray bytes stand before its answers.
+    """
     world = World(world_path)
     line = _Line(link, BAUD, BITS)
     try:
         gate = EmulatedUhfGate(world, lacks=lacks, epcs=epcs)
         line.plug()
         works = [
-            converse(line, len_frame.framer, gate.answer, lambda: False),
+            converse(line, len_frame.framer, gate.answer, lambda: noisy),
             watch(world, gate.look),
         ]
         if real_time:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ from kiosk.devices import GATES, open_gate
 from kiosk.devices.base import Gate, Passage, People
 from kiosk.emulators import feig_gate as feig_emulator
 from kiosk.emulators import uhf288_gate as uhf_emulator
+from kiosk.emulators.tty import TtyLine
 from kiosk.emulators.uhf_field import UhfField
 from kiosk.emulators.world import World
 from kiosk.wire.content import ItemTag
@@ -30,6 +32,7 @@ class Reader(NamedTuple):
     wrong: str
     says: str
     uid: Callable[[World, str], str]
+    noisy: Emulator
 
 
 def uid_of(world: World, name: str) -> str:
@@ -42,10 +45,20 @@ def uii_of(world: World, name: str) -> str:
 
 EMULATORS = {
     "feig": Reader(
-        feig_emulator.main, "baud=38400&parity=E", "baud=9600&parity=E", "02.07", uid_of
+        feig_emulator.main,
+        "baud=38400&parity=E",
+        "baud=9600&parity=E",
+        "02.07",
+        uid_of,
+        partial(feig_emulator.be, noisy=True),
     ),
     "uhf288": Reader(
-        uhf_emulator.main, "baud=57600&beams=1,2", "baud=9600", "UHFReader288", uii_of
+        uhf_emulator.main,
+        "baud=57600&beams=1,2",
+        "baud=9600",
+        "UHFReader288",
+        uii_of,
+        partial(uhf_emulator.be, noisy=True),
     ),
 }
 
@@ -191,6 +204,48 @@ def test_the_wrong_speed_is_a_lost_device(run: Callable[..., None]) -> None:
         with pytest.raises(DeviceLost):
             await wrong.open()
         assert wrong.noise > 0
+
+    run(scenario)
+
+
+def test_noise_between_answers_is_counted_and_hides_nothing(run: Callable[..., None]) -> None:
+    async def scenario(branch: Branch) -> None:
+        reader = EMULATORS[branch.driver]
+        noisy = branch.link.with_name("noisy")
+        stop = asyncio.Event()
+        running = asyncio.ensure_future(reader.noisy(branch.world.path, noisy, stop))
+        await until(noisy.is_symlink)
+        gate = open_gate(branch.driver, f"serial://{noisy}?{reader.right}")
+        try:
+            assert reader.says in await gate.open()
+            branch.world.walk(["lich-su"], "out")
+            found = await Branch(branch.world, gate, noisy, branch.driver).seen(
+                lambda seen: any(item(one) == "11223344" for one in seen)
+            )
+            assert {item(one) for one in found} <= {"", "11223344"}  # a UII alone is not named yet
+            assert gate.noise > 0
+            await gate.cry(1.0)
+            assert branch.world.sirens() == 1
+        finally:
+            await gate.close()
+            stop.set()
+            await running
+
+    run(scenario)
+
+
+def test_a_line_where_nobody_answers_is_a_lost_device(run: Callable[..., None]) -> None:
+    async def scenario(branch: Branch) -> None:
+        silent = TtyLine(branch.link.with_name("silent"), 38400)
+        silent.plug()
+        gate = open_gate(branch.driver, f"serial://{silent.link}?{EMULATORS[branch.driver].right}")
+        try:
+            async with asyncio.timeout(20):
+                with pytest.raises(DeviceLost):
+                    await gate.open()
+        finally:
+            await gate.close()
+            silent.unplug()
 
     run(scenario)
 

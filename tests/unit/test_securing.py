@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from kiosk.devices import PADS
 from kiosk.devices.base import Tag
 from kiosk.devices.hf import unsupported
 from kiosk.securing import Wrote, look, secure, unsecure
@@ -16,6 +17,7 @@ from mocban import config
 from mocban.errors import ConfigError, DeviceLost
 from mocban.settings import survey
 from tests.support.crashing_world import run
+from tests.support.pads import EMULATORS
 
 UID = "E0040100000000A1"
 AFI, EAS, BOTH, NONE = (
@@ -168,6 +170,17 @@ def test_the_check_of_the_configuration_says_which_line_and_why(tmp_path: Path) 
     with pytest.raises(ConfigError) as refused:
         config.load("kiosk", KioskSettings, file)
     assert refused.value.say.startswith("kiosk.security: in_stock and on_loan are the same AFI")
+
+
+@pytest.mark.parametrize("driver", sorted(PADS.keys() - {"auto", "none", "pcsc"}))
+def test_a_pad_that_knows_no_eas_is_refused_at_a_site_that_lives_by_it(driver: str) -> None:
+    told = {"pad_driver": driver, "security": {"by": "afi+eas"}}
+    if "eas" not in EMULATORS[driver].lacks:
+        assert KioskSettings.model_validate(told).security.eas
+        return
+    with pytest.raises(ValidationError, match=f"the pad {driver} cannot switch the EAS bit"):
+        KioskSettings.model_validate(told)
+    assert KioskSettings.model_validate({"pad_driver": driver}).security.afi
 
 
 def test_a_site_that_writes_no_afi_may_have_one_for_everything() -> None:
