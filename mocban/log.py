@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from typing import Any
+from typing import Any, TextIO, cast
 
 # structlog loads rich if it is there, to paint tracebacks on a terminal. Ours are JSON, and painting costs every
 # service 0.07 s of its start: while structlog loads, rich is not there.
@@ -34,6 +34,16 @@ _CARDLIKE = re.compile(
 REDACTED = "[redacted]"
 
 
+class _Stderr:
+    """Stderr as it is when something is said: whoever replaces it later is heard through the new one."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+
 def setup(level: str = "info") -> None:
     """Route all logging, ours and the libraries', to stderr as JSON lines."""
     processors: list[Processor] = [
@@ -45,10 +55,10 @@ def setup(level: str = "info") -> None:
     structlog.configure(
         processors=[*processors, structlog.processors.JSONRenderer(ensure_ascii=False)],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, _Stderr())),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(_Stderr())
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=processors,

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import serial
+import structlog
 
 from kiosk.emulators import feig_pad as feig
 from kiosk.emulators.world import World
@@ -194,6 +195,7 @@ def emulator(reader: Emulator, path: Path, link: Path) -> Iterator[None]:
     finally:
         loop.call_soon_threadsafe(stop.set)
         thread.join(5)
+        structlog.reset_defaults()  # the command speaks up for errors alone; other tests want to hear more
     assert not failed, failed
     assert not thread.is_alive()
 
