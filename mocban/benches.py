@@ -57,12 +57,14 @@ def case(
 
 
 def names() -> dict[str, str]:
-    """The benches of this checkout with the first line of their docstring."""
+    """The benches of this checkout with the first line of their docstring; _ in a file is - in a name."""
     if not FOLDER.is_dir():
         raise ConfigError("benches run from a checkout", "clone the project and run ./up --setup")
     found = {}
     for file in sorted(FOLDER.glob("*.py")):
-        found[file.stem] = file.read_text(encoding="utf-8").split('"""')[1].splitlines()[0]
+        found[file.stem.replace("_", "-")] = (
+            file.read_text(encoding="utf-8").split('"""')[1].splitlines()[0]
+        )
     return found
 
 
@@ -91,7 +93,8 @@ def run(name: str, *, quick: bool, as_json: bool) -> int:
 
 
 def _load(name: str) -> Callable[[bool], list[Case]]:
-    spec = importlib.util.spec_from_file_location(f"bench_{name}", FOLDER / f"{name}.py")
+    stem = name.replace("-", "_")
+    spec = importlib.util.spec_from_file_location(f"bench_{stem}", FOLDER / f"{stem}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

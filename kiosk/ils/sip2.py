@@ -130,7 +130,7 @@ class Sip2:
             await self._link.ask(Message("35", {"date": self._now()}, self._who(card)))
 
     def _sayable(self, key: str) -> bool:
-        return bool(key) and sayable(key, self._settings.encoding)
+        return bool(key) and sayable(key, self._settings.encoding, key="AB")
 
     def _who(self, card: str) -> tuple[tuple[str, str], ...]:
         return ("AO", self._settings.institution), ("AA", card)

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from kiosk.wire.sip2_fields import EXTENSIONS, MESSAGES, PLAIN, REPEATABLE, Spec
+from kiosk.wire.sip2_tolerance import Tolerance
+from kiosk.wire.sip2_types import STRICT, Kind, fits, kind
 from mocban.errors import LocalProtocolError, RemoteProtocolError
 
 END = b"\r"
@@ -21,7 +23,10 @@ BLANK_DUE = " " * 18
 LONGEST = 255  # bytes of one value
 _TRAILER = re.compile(rb"AY([0-9])AZ([0-9A-Fa-f]{0,4})\Z")
 _ONLY_SUM = re.compile(rb"AZ([0-9A-Fa-f]{1,4})\Z")
-_ID = re.compile(r"[A-Z][A-Z0-9]")
+_TRAILER_LIKE = re.compile(  # the letters begun, or three of the four in their places
+    rb"AY.*|(?:.Y.AZ|A..AZ|AY..Z|AY.A.).{4}", re.DOTALL
+)
+ID = re.compile(r"[A-Z][A-Z0-9]")
 _EDGES = bytes(range(0x20)) + b"\x7f\xfb"  # noise some terminals and telnet put around a line
 _BIDI = frozenset("\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
 _TONES = frozenset("\u0300\u0301\u0303\u0309\u0323")  # the combining tones of code page 1258
@@ -33,6 +38,14 @@ class Checksum(StrEnum):
     NONE = "none"
     GOOD = "good"
     BAD = "bad"
+
+
+class Sequence(StrEnum):
+    """What an answer's sequence number says beside its request's."""
+
+    NONE = "none"  # there is none to compare
+    RIGHT = "right"
+    WRONG = "wrong"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -64,7 +77,11 @@ class Message:
         return any(name == key for name, _ in self.fields)
 
     def __repr__(self) -> str:
-        shown = (f"{key}={value!r}" if key in PLAIN else _hidden(key) for key, value in self.fields)
+        sure = self.checksum is not Checksum.BAD  # a damaged id may show what it should hide
+        shown = (
+            f"{key}={value!r}" if sure and key in PLAIN else _hidden(key)
+            for key, value in self.fields
+        )
         return f"Message({' '.join([self.code, *shown])})"
 
 
@@ -104,26 +121,39 @@ def sealed(line: bytes) -> bool:
 def decode(line: bytes, encoding: str = "utf-8") -> Message:
     """The message in one line, with or without terminator; what is odd but readable is a warning.
 
-    RemoteProtocolError if it is no SIP2 message: no known code, or a fixed part cut short.
+    RemoteProtocolError if it is no SIP2 message; its ``code`` says why: sip2-empty,
+    sip2-free-text, sip2-unknown-message, sip2-cut-short.
     """
     raw = line.strip(_EDGES)
     warnings: list[str] = []
+    _edges(line, raw, warnings)
     body, seq, checksum = _split_trailer(raw, warnings)
     code = body[:2].decode("ascii", "replace")
     spec = MESSAGES.get(code)
     if spec is None:
-        raise RemoteProtocolError(f"a line of {len(raw)} bytes is no SIP2 message")
+        why = "unknown-message" if code.isascii() and code.isdigit() else "free-text"
+        raise _refused(f"a line of {len(raw)} bytes is no SIP2 message", why if raw else "empty")
     if len(body) < 2 + spec.width:
-        raise RemoteProtocolError(f"the fixed part of message {code} is cut short")
+        raise _refused(f"the fixed part of message {code} is cut short", "cut-short")
+    before = len(warnings)
     fixed = _fixed_in(body[2 : 2 + spec.width], spec, warnings)
+    if len(warnings) > before and len(body) > 2 + spec.width and b"|" not in body:
+        raise _refused(f"a line of {len(raw)} bytes only begins like message {code}", "free-text")
     fields = tuple(_fields_in(body[2 + spec.width :], spec, encoding, warnings))
     return Message(code, fixed, fields, seq, checksum, tuple(dict.fromkeys(warnings)), raw)
 
 
-def sayable(value: str, encoding: str = "utf-8") -> bool:
-    """True if ``value`` can be written into a field: tags and cards may hold anything."""
+def sequence(request: Message, answer: Message) -> Sequence:
+    """Whether ``answer`` bears the number of ``request``."""
+    if request.seq is None or answer.seq is None:
+        return Sequence.NONE
+    return Sequence.RIGHT if request.seq == answer.seq else Sequence.WRONG
+
+
+def sayable(value: str, encoding: str = "utf-8", *, key: str = "") -> bool:
+    """True if ``value`` can be written into field ``key``: tags and cards may hold anything."""
     try:
-        _value_out("", value, encoding)
+        _value_out(key, value, encoding)
     except LocalProtocolError:
         return False
     return True
@@ -132,6 +162,11 @@ def sayable(value: str, encoding: str = "utf-8") -> bool:
 def clean(text: str) -> str:
     """``text`` fit to be shown: NFC, and a blank for each control or direction character."""
     return unicodedata.normalize("NFC", "".join(" " if _odd(char) else char for char in text))
+
+
+def _refused(say: str, why: str) -> RemoteProtocolError:
+    do = "look whether the library system speaks SIP2 there, and in the same way as we do"
+    return RemoteProtocolError(say, do, code=f"sip2-{why}")
 
 
 def _check_fields(code: str, spec: Spec, fields: tuple[tuple[str, str], ...]) -> None:
@@ -159,6 +194,8 @@ def _value_out(key: str, value: str, encoding: str) -> bytes:
     text = unicodedata.normalize("NFC", value)
     if "|" in text or any(map(_odd, text)):
         raise LocalProtocolError(f"the value of {key} holds a delimiter or control character")
+    if not fits(key, text):
+        raise LocalProtocolError(f"the value of {key} is no {kind(key)}")
     try:
         data = _windows_1258(text) if encoding == "cp1258" else text.encode(encoding)
     except UnicodeEncodeError:
@@ -188,15 +225,33 @@ def _split_trailer(raw: bytes, warnings: list[str]) -> tuple[bytes, int | None, 
         seq, digits = int(found[1]), found[2]
     elif (found := _ONLY_SUM.search(raw)) and _may_end(raw[: found.start()]):
         digits = found[1]
+    elif found := _damaged(raw):
+        warnings.append(Tolerance.DAMAGED_TRAILER)
+        return raw[: found.start()], None, Checksum.BAD
     else:
         return raw, None, Checksum.NONE
     if len(digits) < 4:
-        warnings.append("short checksum")  # printed without its leading zeros
+        warnings.append(Tolerance.SHORT_CHECKSUM)
     if not digits:
         return raw[: found.start()], seq, Checksum.NONE
     total = sum(raw[: found.end() - len(digits)]) + int(digits, 16)
     state = Checksum.BAD if total & 0xFFFF else Checksum.GOOD
     return raw[: found.start()], seq, state
+
+
+def _edges(line: bytes, raw: bytes, warnings: list[str]) -> None:
+    around = line[: line.find(raw)] + line.removesuffix(END)[line.find(raw) + len(raw) :]
+    if around.strip(b"\r\n"):
+        warnings.append(Tolerance.NOISE)
+    elif around:
+        warnings.append(Tolerance.LINE_FEED)
+
+
+def _damaged(raw: bytes) -> re.Match[bytes] | None:
+    """A trailer with a byte changed, lost or too many, in the place of a trailer."""
+    spec = MESSAGES.get(raw[:2].decode("ascii", "replace"))
+    begin = max(raw.rfind(b"|") + 1, 2 + spec.width if spec else 0)
+    return _TRAILER_LIKE.fullmatch(raw, begin)
 
 
 def _may_end(body: bytes) -> bool:
@@ -212,7 +267,9 @@ def _fixed_in(data: bytes, spec: Spec, warnings: list[str]) -> dict[str, str]:
         text = data[at : at + part.width].decode("ascii", "replace")
         at += part.width
         if not part.pattern.fullmatch(text):
-            warnings.append(f"odd {part.name}")
+            lower = part.pattern.fullmatch(text.upper())
+            warnings.append(f"{Tolerance.LOWER_CASE if lower else Tolerance.ODD} {part.name}")
+            text = text.upper() if lower else text
         fixed[part.name] = text
     return fixed
 
@@ -222,36 +279,54 @@ def _fields_in(
 ) -> Iterator[tuple[str, str]]:
     pieces = data.split(b"|")
     if pieces[-1]:
-        warnings.append("last delimiter missing")
+        warnings.append(Tolerance.LAST_DELIMITER)
     seen: set[str] = set()
     for piece in pieces:
         if len(piece) < 2:
             if piece:
-                warnings.append("stray byte")
+                warnings.append(Tolerance.STRAY_BYTE)
             continue
         key = piece[:2].decode("ascii", "replace")
-        if not _ID.fullmatch(key):
-            warnings.append("odd field id")
+        if not ID.fullmatch(key):
+            warnings.append(Tolerance.FIELD_ID)
         elif key not in spec.required and key not in spec.optional:
-            warnings.append(f"unexpected {key}")
+            warnings.append(f"{Tolerance.UNEXPECTED} {key}")
         if key in seen and key not in REPEATABLE:
-            warnings.append("field twice")
+            warnings.append(Tolerance.TWICE)
         seen.add(key)
-        yield clean(key), clean(_text(piece[2:], encoding, warnings))
+        yield clean(key), _value_in(key, piece[2:], encoding, warnings)
     if missing := [key for key in spec.required if key not in seen]:
-        warnings.append(f"lacks {' '.join(missing)}")
+        warnings.append(f"{Tolerance.LACKS} {' '.join(missing)}")
+
+
+def _value_in(key: str, data: bytes, encoding: str, warnings: list[str]) -> str:
+    text = _text(data, encoding, warnings)
+    name = key if ID.fullmatch(key) else "??"
+    if not (text.isascii() and text.isprintable()):
+        if any(map(_odd, text)):
+            warnings.append(f"{Tolerance.CONTROL} {name}")
+        elif encoding != "cp1258" and not unicodedata.is_normalized("NFC", text):
+            warnings.append(f"{Tolerance.DECOMPOSED} {name}")  # in 1258 there is no other way
+        text = clean(text)
+    if fits(key, text.strip()):
+        return text
+    if kind(key) is Kind.FLAG and STRICT[Kind.FLAG].fullmatch(text.strip().upper()):
+        warnings.append(f"{Tolerance.LOWER_CASE} {name}")
+        return text.upper()
+    warnings.append(f"{Tolerance.ODD} {name}")
+    return text
 
 
 def _text(data: bytes, encoding: str, warnings: list[str]) -> str:
     try:
         return data.decode(encoding)
     except UnicodeDecodeError:
-        warnings.append(f"not {encoding}")
+        warnings.append(f"{Tolerance.NOT_ENCODED} {encoding}")
         return data.decode(encoding, "replace")
 
 
 def _hidden(key: str) -> str:
-    return f"{key if _ID.fullmatch(key) else '??'}=…"
+    return f"{key if ID.fullmatch(key) else '??'}=…"
 
 
 def _odd(char: str) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_DATE = r"[0-9]{8}(?: {4}| {3}Z| [A-Z]{3})[0-9]{6}"
+DATE = r"[0-9]{8}(?: {4}| {3}Z| [A-Z]{3})[0-9]{6}"
 _KINDS: dict[str, tuple[int, str]] = {
     "yn": (1, "[YN]"),
     "ynu": (1, "[YNU]"),
@@ -24,19 +24,20 @@ _KINDS: dict[str, tuple[int, str]] = {
     "count": (4, "[0-9]{4}| {4}"),  # blanks: not available
     "summary": (10, "[Y ]{10}"),
     "flags": (14, "[Y ]{14}"),
-    "date": (18, _DATE),
-    "due": (18, f"{_DATE}| {{18}}"),  # blanks: the library system decides
-    "sync": (18, f"{_DATE}|0{{18}}"),  # zeros: not supported
+    "date": (18, DATE),
+    "due": (18, f"{DATE}| {{18}}"),  # blanks: the library system decides
+    "sync": (18, f"{DATE}|0{{18}}"),  # zeros: not supported
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Fixed:
-    """One fixed field: its name, width in bytes and what a strict writer may put there."""
+    """One fixed field: its name, width in bytes, what a strict writer may put there, and its kind."""
 
     name: str
     width: int
     pattern: re.Pattern[str]
+    kind: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ def _spec(name: str, answer: str, fixed: str, required: str, optional: str) -> S
     for word in fixed.split():
         label, _, kind = word.partition(":")
         width, pattern = _KINDS[kind or label]
-        parts.append(Fixed(label, width, re.compile(pattern)))
+        parts.append(Fixed(label, width, re.compile(pattern), kind or label))
     return Spec(name, answer, tuple(parts), tuple(required.split()), tuple(optional.split()))
 
 

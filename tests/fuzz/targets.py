@@ -37,6 +37,11 @@ from kiosk.wire import (
     sip2,
     sip2_dates,
     sip2_exchange,
+    sip2_fields,
+    sip2_redaction,
+    sip2_tables,
+    sip2_tolerance,
+    sip2_types,
     tag,
     transparent,
     uhf18,
@@ -300,7 +305,17 @@ def _sip2(data: bytes) -> object:
 
 
 def _message(encoding: str, line: bytes) -> sip2.Message:
-    return sip2.decode(line, encoding)
+    message = sip2.decode(line, encoding)
+    assert sip2_redaction.redacted(line, encoding) == sip2_redaction.shown(message)
+    for warning in message.warnings:
+        sip2_tolerance.Tolerance.of(warning)
+    for part in sip2_fields.MESSAGES[message.code].fixed:
+        sip2_types.typed_fixed(part, message.fixed[part.name])
+    for key, value in message.fields:
+        sip2_types.typed(key, value, currency=message.get("BH"))
+        sip2_types.parse_money(value, "VND")
+        sip2_tables.meaning(key, value)
+    return message
 
 
 def _swallow(run: Run) -> Run:
@@ -332,7 +347,8 @@ def every() -> tuple[Target, ...]:
         ("uhf18", _framed(len_frame.framer, _uhf18), {"uhf18", "uhf18_reader", "uhf18_gate", "len_frame"}, _LEN),
         ("pcsc", _pcsc, {"apdu", "transparent"}, _APDUS),
         ("air", _air, {"iso15693"}, _AIR_FRAMES),
-        ("sip2", _sip2, {"sip2", "sip2_dates", "sip2_exchange", "sip2_fields"}, _SIP2),
+        ("sip2", _sip2, {"sip2", "sip2_dates", "sip2_exchange", "sip2_fields", "sip2_redaction", "sip2_tables",
+                         "sip2_tolerance", "sip2_types"}, _SIP2),
     )  # fmt: skip
     return tuple(
         Target(name, _swallow(run), frozenset(rooms), seeds) for name, run, rooms, seeds in found
