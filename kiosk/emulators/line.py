@@ -90,6 +90,8 @@ class Line:
         call = asyncio.create_task(self._call(reader, writer))
         self._calls.add(call)
         call.add_done_callback(self._calls.discard)
+        # One that is cut off before it began closes nothing itself.
+        call.add_done_callback(lambda _: writer.transport.abort())
 
     async def _call(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         ends = [writer]
