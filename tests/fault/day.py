@@ -79,9 +79,9 @@ class Kiosk(Process):
         return len({json.loads(payload)["id"] for (payload,) in rows})
 
     def at_rest(self) -> bool:
-        """Whether the journal holds no unfinished visit."""
+        """Whether the journal holds no unfinished visit. A tap on the welcome screen, or its bars, begin none."""
         kinds = [kind for (kind,) in self._rows("SELECT kind FROM journal ORDER BY no")]
-        return set(kinds) <= {"Rested", "Woke"}
+        return set(kinds) <= {"Rested", "Woke", "Tapped", "Barred"}
 
     def _rows(self, sql: str, *values: object) -> list[tuple[str]]:
         file = self.data / "kiosk" / "kiosk.db"
