@@ -92,6 +92,7 @@ class Runner:
         self._silence = Silence(self._ils_back)
         self._unheard: asyncio.TimerHandle | None = None
         self._bars: dict[str, bool] = {}
+        self._owed = False  # the journal was to be compacted, and the disk refused
         self._recovering: asyncio.TimerHandle | None = None
         self._untold = Untold(world.facts)
 
@@ -356,12 +357,15 @@ class Runner:
             or isinstance(event, Woke | CardSeen)  # a barred kiosk lets a card begin nothing
         )
         try:
-            if came_to_rest or self._journal.rows > ROWS_MAX:
+            if came_to_rest or self._owed or self._journal.rows > ROWS_MAX:
+                self._owed = True
                 self._journal.compact(Rested(self._clock.now(), self.visit))
+                self._owed = False
             elif resting(self.visit):
                 self._journal.cut()
         except StorageError as error:
             _log.error("journal.failed", say=error.say)
+            self._disk(ok=False)  # it is tried again even if nobody comes
 
     async def _end(self) -> None:
         self._patience.end()
