@@ -183,6 +183,8 @@ class Patron:
                 elif screen in {"borrow", "return"} and not laid:
                     self.world.lay(BOOK)
                     laid = True
+                    # From here on: who lifts a book just granted, tired of a kiosk out of service, returns it twice.
+                    again = loop.time() + 6.0
                 await asyncio.sleep(0.02)
             await asyncio.to_thread(self.kiosk.act, "finish")
             self.world.show_card(None)
